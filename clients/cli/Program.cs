@@ -1,0 +1,6 @@
+namespace LrtMesh.Cli;
+
+internal static class Program
+{
+    private static void Main() { }
+}

@@ -1,0 +1,6 @@
+namespace LrtMesh.Extraction;
+
+internal static class Program
+{
+    private static void Main() { }
+}

@@ -1,0 +1,6 @@
+namespace LrtMesh.Generation;
+
+internal static class Program
+{
+    private static void Main() { }
+}

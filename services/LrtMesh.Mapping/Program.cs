@@ -1,0 +1,6 @@
+namespace LrtMesh.Mapping;
+
+internal static class Program
+{
+    private static void Main() { }
+}

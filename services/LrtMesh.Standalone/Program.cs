@@ -1,0 +1,6 @@
+namespace LrtMesh.Standalone;
+
+internal static class Program
+{
+    private static void Main() { }
+}
