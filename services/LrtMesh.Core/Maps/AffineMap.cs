@@ -1,0 +1,48 @@
+namespace LrtMesh.Core.Maps;
+
+/// <summary>y ≈ A·x + b from one layer of a source model to one of a target model.</summary>
+/// <param name="Info">Ends, metrics and where it came from.</param>
+/// <param name="A">[target_width, source_width], row-major.</param>
+/// <param name="B">[target_width].</param>
+public sealed record AffineMap(V1.AffineMap Info, float[] A, float[] B)
+{
+    /// <summary>A map whose widths and digest are set from its elements.</summary>
+    public static AffineMap Create(V1.AffineMap info, float[] a, float[] b)
+    {
+        var described = info.Clone();
+        described.TargetWidth = (uint)b.Length;
+        described.SourceWidth = (uint)(a.Length / b.Length);
+        described.Digest = DigestOf(described, a, b);
+        return new AffineMap(described, a, b);
+    }
+
+    /// <summary>The content digest: over both ends and the elements, not over name or metrics.</summary>
+    public static string DigestOf(V1.AffineMap info, ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        using var digest = new ContentDigest();
+        return digest.Add("map").Add(info.SourceDigest).Add(info.Source.Layer).Add(info.TargetDigest).Add(info.Target.Layer)
+            .Add(a).Add(b).Finish();
+    }
+
+    /// <summary>Maps one row or vector, in float64.</summary>
+    /// <param name="x">[source_width].</param>
+    /// <param name="addBias">True for A·x + b (a state), false for A·x (a direction: in a difference of states the bias cancels).</param>
+    /// <returns>[target_width].</returns>
+    public float[] Apply(ReadOnlySpan<float> x, bool addBias)
+    {
+        var y = new float[B.Length];
+        for (var row = 0; row < y.Length; row++)
+        {
+            var weights = A.AsSpan(row * x.Length, x.Length);
+            var sum = addBias ? B[row] : 0.0;
+            for (var i = 0; i < x.Length; i++)
+            {
+                sum += (double)weights[i] * x[i];
+            }
+
+            y[row] = (float)sum;
+        }
+
+        return y;
+    }
+}
