@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
 namespace LrtMesh.Core.Maps;
 
 /// <summary>y ≈ A·x + b from one layer of a source model to one of a target model.</summary>
@@ -44,5 +47,30 @@ public sealed record AffineMap(V1.AffineMap Info, float[] A, float[] B)
         }
 
         return y;
+    }
+
+    /// <summary>Maps many rows, in float32.</summary>
+    /// <param name="rows">[rows, source_width].</param>
+    /// <param name="addBias">True for A·x + b (states), false for A·x (directions).</param>
+    /// <returns>[rows, target_width].</returns>
+    /// <exception cref="LrtMeshException">InvalidArgument: not whole rows of the source's width.</exception>
+    public float[] ApplyRows(ReadOnlySpan<float> rows, bool addBias)
+    {
+        var width = A.Length / B.Length;
+        if (rows.Length % width != 0)
+        {
+            throw LrtMeshException.Invalid("rows", $"must be rows of width {width}, and {rows.Length} elements are not whole rows");
+        }
+
+        using var scope = NewDisposeScope();
+        var x = empty(rows.Length / width, width, dtype: ScalarType.Float32);
+        MemoryMarshal.AsBytes(rows).CopyTo(x.bytes);
+        var y = x.matmul(tensor(A, B.Length, width).t()); // [rows, target_width]
+        if (addBias)
+        {
+            y.add_(tensor(B));
+        }
+
+        return MemoryMarshal.Cast<byte, float>(y.contiguous().bytes).ToArray();
     }
 }
