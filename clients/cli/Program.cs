@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using LrtMesh.Cli.Commands;
 
@@ -10,6 +11,8 @@ internal static class Program
     public const int Failed = 1;
     public const int WrongUsage = 2;
     public const int Interrupted = 130;
+
+    private const string Name = "lrtmesh";
 
     // A mesh of our own may take 10 s to stop after Ctrl+C.
     private static readonly TimeSpan CleanUp = TimeSpan.FromSeconds(20);
@@ -32,8 +35,11 @@ internal static class Program
         return await parse.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = CleanUp });
     }
 
-    public static RootCommand Root() => new("Steers a large language model with directions learnt in a small one. Start with: lrtmesh demo")
+    /// <summary>All commands. A plain command and not a RootCommand, which would be named after this executable and not after the launcher.</summary>
+    public static Command Root() => new(Name, "Steers a large language model with directions learnt in a small one. Start with: lrtmesh demo")
     {
+        new HelpOption(),
+        new VersionOption(),
         DemoCommand.Create(),
         ModelsCommand.Create(),
         TokenizeCommand.Create(),
@@ -45,5 +51,5 @@ internal static class Program
     };
 
     private static string CommandPath(ParseResult parse) =>
-        parse.CommandResult.Command is RootCommand ? "lrtmesh" : $"lrtmesh {parse.CommandResult.Command.Name}";
+        parse.CommandResult.Command.Name is Name ? Name : $"{Name} {parse.CommandResult.Command.Name}";
 }

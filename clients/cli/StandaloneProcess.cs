@@ -115,12 +115,12 @@ internal sealed class StandaloneProcess : IAsyncDisposable
             {
                 // The pipe may end a moment after the process; a grandchild that inherited it must not hold us up.
                 await Task.WhenAny(_errorsEnded.Task, Task.Delay(TimeSpan.FromSeconds(2), cancellation));
-                throw new CommandException($"The mesh ended with exit code {_process.ExitCode} before it was ready.{Environment.NewLine}{LastErrors()}");
+                throw new CommandException($"The mesh ended with exit code {_process.ExitCode} before it was ready.{LastErrors()}");
             }
 
             if (clock.Elapsed > StartPatience)
             {
-                throw new CommandException($"The mesh was not ready after {StartPatience.TotalSeconds:0} s.{Environment.NewLine}{LastErrors()}");
+                throw new CommandException($"The mesh was not ready after {StartPatience.TotalSeconds:0} s.{LastErrors()}");
             }
 
             await Task.Delay(50, cancellation);
@@ -149,7 +149,7 @@ internal sealed class StandaloneProcess : IAsyncDisposable
     {
         lock (_lastErrors)
         {
-            return string.Join(Environment.NewLine, _lastErrors);
+            return string.Concat(_lastErrors.Select(line => Environment.NewLine + line));
         }
     }
 
