@@ -1,0 +1,49 @@
+using Google.Protobuf.WellKnownTypes;
+using LrtMesh.Core.Maps;
+
+namespace LrtMesh.Core.Store;
+
+/// <summary>Affine maps in Redis.</summary>
+public sealed class MapStore : RecordStore<V1.AffineMap, AffineMap>
+{
+    private const long CacheBytes = 256L << 20;
+
+    internal MapStore(RedisLink link)
+        : base(link, "map", CacheBytes)
+    {
+    }
+
+    private protected override V1.AffineMap InfoOf(AffineMap record) => record.Info;
+
+    private protected override string NameOf(V1.AffineMap info) => info.Name;
+
+    private protected override float[][] ArraysOf(AffineMap record) => [record.A, record.B];
+
+    // Widths are 32 bits each, so their product fits 64.
+    private protected override ulong[] LengthsOf(V1.AffineMap info) =>
+        [(ulong)info.TargetWidth * info.SourceWidth, info.TargetWidth];
+
+    private protected override AffineMap Compose(V1.AffineMap info, float[][] arrays) => new(info, arrays[0], arrays[1]);
+
+    private protected override AffineMap Check(AffineMap record)
+    {
+        if (record.B.Length == 0 || record.A.Length == 0 || record.A.Length % record.B.Length != 0)
+        {
+            throw LrtMeshException.Invalid(
+                "map", $"must have A of [target_width, source_width] and b of [target_width], not {record.A.Length} and {record.B.Length} elements");
+        }
+
+        if (record.Info.Source is null || record.Info.Target is null)
+        {
+            throw LrtMeshException.Invalid("map", "must name its source and its target");
+        }
+
+        return AffineMap.Create(record.Info, [.. record.A], [.. record.B]);
+    }
+
+    private protected override void Stamp(V1.AffineMap info, ulong version, Timestamp storedAt)
+    {
+        info.Version = version;
+        info.StoredAt = storedAt;
+    }
+}

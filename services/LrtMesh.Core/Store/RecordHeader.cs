@@ -1,0 +1,89 @@
+using System.Globalization;
+using Google.Protobuf;
+using StackExchange.Redis;
+
+namespace LrtMesh.Core.Store;
+
+/// <summary>
+/// What is known of a record before its payload is read: a hash under the record's key. It is written last, and names the one write
+/// whose pieces belong to it.
+/// </summary>
+/// <param name="Write">Id of the write that made this version; part of the keys of its pieces.</param>
+/// <param name="Version">Counts up with each replacement, from 1.</param>
+/// <param name="Info">Description, as protobuf bytes.</param>
+/// <param name="Length">Bytes of payload.</param>
+/// <param name="PayloadDigest">SHA-256 of the payload.</param>
+internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, long Length, string PayloadDigest)
+{
+    /// <summary>Version of the layout described here.</summary>
+    public const int Schema = 1;
+
+    /// <summary>The fields that are read, in the order that <see cref="Parse"/> takes them.</summary>
+    public static readonly RedisValue[] Fields =
+        ["schema", "write", "version", "info", "info_digest", "length", "pieces", "payload_digest"];
+
+    /// <summary>The hash that is written.</summary>
+    public HashEntry[] Entries() =>
+    [
+        new("schema", Schema),
+        new("write", Write),
+        new("version", Version.ToString(CultureInfo.InvariantCulture)),
+        new("info", Info),
+        new("info_digest", DigestOf(Info)),
+        new("length", Length),
+        new("pieces", Payload.PiecesOf(Length)),
+        new("payload_digest", PayloadDigest),
+    ];
+
+    /// <summary>Reads a header whose fields hold together.</summary>
+    /// <param name="values">Values of <see cref="Fields"/>.</param>
+    /// <param name="fault">What is wrong; null if nothing is.</param>
+    /// <returns>The header, or null where something is wrong.</returns>
+    public static RecordHeader? Parse(RedisValue[] values, out string? fault)
+    {
+        fault = null;
+        if (!values[0].TryParse(out int schema))
+        {
+            fault = "its schema version is missing";
+        }
+        else if (schema != Schema)
+        {
+            fault = $"its schema version is {schema}, and this build reads {Schema}";
+        }
+        else if (values.Any(value => value.IsNull) || !ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out _)
+            || !Guid.TryParseExact(values[1], "N", out _))
+        {
+            fault = "a field of its header is missing or unreadable";
+        }
+        else if (DigestOf((byte[])values[3]!) != values[4])
+        {
+            fault = "its description does not match its digest";
+        }
+        else if (!values[5].TryParse(out long length) || length is < 0 or > Payload.MaxBytes
+            || !values[6].TryParse(out long pieces) || pieces != Payload.PiecesOf(length))
+        {
+            fault = "its length and its number of pieces do not fit";
+        }
+        else
+        {
+            return new RecordHeader(
+                values[1]!, ulong.Parse((string)values[2]!, CultureInfo.InvariantCulture), (byte[])values[3]!, length, values[7]!);
+        }
+
+        return null;
+    }
+
+    /// <summary>Version that a replacement counts up from, also where the header is damaged; 0 if there is none.</summary>
+    public static ulong VersionOf(RedisValue[] values) =>
+        ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out var version) ? version : 0;
+
+    /// <summary>Pieces that go when the header does, also where it is damaged.</summary>
+    public static int PiecesOf(RedisValue[] values) =>
+        values[6].TryParse(out long pieces) ? (int)Math.Clamp(pieces, 0, Payload.PiecesOf(Payload.MaxBytes)) : 0;
+
+    private static string DigestOf(byte[] info)
+    {
+        using var digest = new ContentDigest();
+        return digest.AddBytes(info).Finish();
+    }
+}
