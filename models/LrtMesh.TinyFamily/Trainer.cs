@@ -1,0 +1,233 @@
+using System.Diagnostics;
+using System.Globalization;
+using LrtMesh.Core.Models;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace LrtMesh.TinyFamily;
+
+/// <summary>How one model of the family is trained.</summary>
+/// <param name="Name">Its name and folder.</param>
+/// <param name="Config">What it is made of.</param>
+/// <param name="LearningRate">AdamW's peak rate.</param>
+/// <param name="Steps">Optimizer steps.</param>
+public sealed record TrainingPlan(string Name, ModelConfig Config, double LearningRate, int Steps);
+
+/// <summary>How training went.</summary>
+/// <param name="Tokens">Tokens predicted.</param>
+/// <param name="TrainingLoss">Mean cross-entropy over the last hundred steps, in nats a token.</param>
+/// <param name="Elapsed">Time over all runs.</param>
+public sealed record TrainingOutcome(long Tokens, double TrainingLoss, TimeSpan Elapsed);
+
+/// <summary>Progress of a training run.</summary>
+public readonly record struct TrainingProgress(int Step, int Steps, double Loss, double TokensPerSecond, TimeSpan Left);
+
+/// <summary>
+/// Trains one model: AdamW on float32 weights, products in bfloat16, the residual stream in float32. A run that was cut off
+/// goes on from its last saved step; text is a function of seed and step, so nothing of the data needs to be saved.
+/// </summary>
+public sealed class Trainer : IDisposable
+{
+    private const double Beta1 = 0.9;
+    private const double Beta2 = 0.95;
+    private const double Epsilon = 1e-8;
+    private const double WeightDecay = 0.1;
+    private const double ClipNorm = 1.0;
+    private const int WarmupSteps = 100;
+    private const int SaveEvery = 200;
+
+    private readonly TrainingPlan _plan;
+    private readonly TrainingText _text;
+    private readonly string _stateFile;
+    private readonly Decoder _decoder;
+    private readonly DecoderWeights _masters;
+    private readonly List<Parameter> _parameters;
+    private readonly List<double> _losses = [];
+    private int _step;
+    private long _tokens;
+    private TimeSpan _before;
+
+    /// <summary>Starts, or goes on where <paramref name="stateFile"/> stopped.</summary>
+    public Trainer(TrainingPlan plan, TrainingText text, ulong seed, string stateFile)
+    {
+        _plan = plan;
+        _text = text;
+        _stateFile = stateFile;
+        random.manual_seed((long)seed);
+        _masters = Initialize(plan.Config);
+        _decoder = new Decoder(plan.Config, _masters);
+        _parameters = [.. _masters.All.Select((weights, i) => new Parameter($"{i}", weights))];
+        if (File.Exists(stateFile))
+        {
+            Restore();
+        }
+    }
+
+    /// <summary>Trains to the end of the plan and writes the checkpoint to <paramref name="folder"/>.</summary>
+    public TrainingOutcome Run(string folder, IProgress<TrainingProgress>? progress, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        var firstStep = _step;
+        var tokensBefore = _tokens;
+        while (_step < _plan.Steps)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var batch = _text.Batch(_step);
+            _losses.Add(Step(batch));
+            _tokens += batch.Tokens;
+            _step++;
+            var left = clock.Elapsed / (_step - firstStep) * (_plan.Steps - _step);
+            progress?.Report(new TrainingProgress(
+                _step, _plan.Steps, RecentLoss, (_tokens - tokensBefore) / clock.Elapsed.TotalSeconds, left));
+            if (_step % SaveEvery == 0 && _step < _plan.Steps)
+            {
+                SaveState(_before + clock.Elapsed);
+            }
+        }
+
+        Checkpoint.Save(folder, _plan.Config, _masters);
+        File.Delete(_stateFile);
+        return new TrainingOutcome(_tokens, RecentLoss, _before + clock.Elapsed);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _decoder.Weights = _masters;
+        _decoder.Dispose();
+        foreach (var parameter in _parameters)
+        {
+            parameter.Mean.Dispose();
+            parameter.Square.Dispose();
+        }
+    }
+
+    private double RecentLoss => _losses.TakeLast(100).Average();
+
+    private double Step(TrainingBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        var ids = tensor(batch.Ids, [batch.Rows, batch.Length], ScalarType.Int64); // [rows, length]
+        var inputs = ids.narrow(1, 0, batch.Length - 1);
+        var targets = ids.narrow(1, 1, batch.Length - 1).reshape(-1);
+
+        _decoder.Weights = Cast(_masters);
+        var hidden = _decoder.Read(inputs.clamp(min: 0), tap: null); // [rows, length-1, width]
+        var logits = _decoder.Logits(hidden).view(-1, _plan.Config.Vocabulary);
+        var loss = nn.functional.cross_entropy(logits, targets, ignore_index: TrainingText.Padding);
+        loss.backward();
+        Update();
+        return loss.item<float>();
+    }
+
+    /// <summary>One AdamW step (Loshchilov and Hutter, Decoupled Weight Decay Regularization, algorithm 2), gradients clipped by their common norm.</summary>
+    private void Update()
+    {
+        using var noGrad = no_grad();
+        var rate = _plan.LearningRate * Schedule(_step);
+        var squares = zeros(1);
+        foreach (var parameter in _parameters)
+        {
+            squares.add_(parameter.Weights.grad!.square().sum());
+        }
+
+        var clip = Math.Min(1.0, ClipNorm / (squares.sqrt().item<float>() + 1e-6));
+        var correction1 = 1 - Math.Pow(Beta1, _step + 1);
+        var correction2 = 1 - Math.Pow(Beta2, _step + 1);
+        foreach (var parameter in _parameters)
+        {
+            var gradient = parameter.Weights.grad!.mul_(clip);
+            parameter.Mean.mul_(Beta1).add_(gradient, alpha: 1 - Beta1);
+            parameter.Square.mul_(Beta2).addcmul_(gradient, gradient, value: 1 - Beta2);
+            if (parameter.Weights.dim() == 2)
+            {
+                parameter.Weights.mul_(1 - (rate * WeightDecay)); // norms are not decayed
+            }
+
+            parameter.Weights.addcdiv_(parameter.Mean, (parameter.Square / correction2).sqrt_().add_(Epsilon), value: -rate / correction1);
+            gradient.zero_();
+        }
+    }
+
+    /// <summary>Linear warm-up, then a cosine down to a fiftieth.</summary>
+    private double Schedule(int step)
+    {
+        if (step < WarmupSteps)
+        {
+            return (step + 1.0) / WarmupSteps;
+        }
+
+        var done = (double)(step - WarmupSteps) / Math.Max(1, _plan.Steps - WarmupSteps);
+        return 0.02 + (0.98 * 0.5 * (1 + Math.Cos(Math.PI * done)));
+    }
+
+    /// <summary>Normal weights of deviation 0.02; those that write to the residual stream smaller by √(2·layers) (Radford et al., GPT-2, 2.3).</summary>
+    private static DecoderWeights Initialize(ModelConfig c)
+    {
+        using var scope = NewDisposeScope();
+        var residual = 0.02 / Math.Sqrt(2.0 * c.Layers);
+        Tensor Weights(double deviation, params long[] shape) => (randn(shape) * deviation).requires_grad_(true).DetachFromDisposeScope();
+        Tensor Norm() => ones(c.Width).requires_grad_(true).DetachFromDisposeScope();
+
+        var embedding = Weights(0.02, c.Vocabulary, c.Width);
+        var blocks = Enumerable.Range(0, c.Layers).Select(_ => new BlockWeights(
+            AttentionNorm: Norm(),
+            Qkv: Weights(0.02, c.QkvWidth, c.Width),
+            AttentionOutput: Weights(residual, c.Width, c.Heads * c.HeadWidth),
+            MlpNorm: Norm(),
+            GateUp: Weights(0.02, 2 * c.MlpWidth, c.Width),
+            Down: Weights(residual, c.Width, c.MlpWidth))).ToList();
+        return new DecoderWeights(embedding, blocks, Norm(), embedding);
+    }
+
+    /// <summary>The matrices in bfloat16, for the products; gradients flow through the cast to the float32 masters.</summary>
+    private static DecoderWeights Cast(DecoderWeights w) => new(
+        w.Embedding,
+        [.. w.Blocks.Select(b => b with
+        {
+            Qkv = b.Qkv.to(ScalarType.BFloat16),
+            AttentionOutput = b.AttentionOutput.to(ScalarType.BFloat16),
+            GateUp = b.GateUp.to(ScalarType.BFloat16),
+            Down = b.Down.to(ScalarType.BFloat16),
+        })],
+        w.FinalNorm,
+        w.Head.to(ScalarType.BFloat16));
+
+    private void SaveState(TimeSpan elapsed)
+    {
+        var tensors = _parameters.SelectMany(p => new[]
+        {
+            ($"{p.Name}.weights", p.Weights.detach()), ($"{p.Name}.mean", p.Mean), ($"{p.Name}.square", p.Square),
+        }).ToList();
+        using var counters = tensor(new[] { _step, (double)_tokens, elapsed.TotalSeconds, RecentLoss }, ScalarType.Float64);
+        tensors.Add(("counters", counters));
+        SafetensorsFile.Write(_stateFile, tensors);
+    }
+
+    private void Restore()
+    {
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var file = SafetensorsFile.Open(_stateFile);
+        foreach (var parameter in _parameters)
+        {
+            var shape = parameter.Weights.shape;
+            parameter.Weights.copy_(file.Read($"{parameter.Name}.weights", shape, ScalarType.Float32));
+            parameter.Mean.copy_(file.Read($"{parameter.Name}.mean", shape, ScalarType.Float32));
+            parameter.Square.copy_(file.Read($"{parameter.Name}.square", shape, ScalarType.Float32));
+        }
+
+        var counters = file.Read("counters", [4], ScalarType.Float64).data<double>().ToArray();
+        _step = (int)counters[0];
+        _tokens = (long)counters[1];
+        _before = TimeSpan.FromSeconds(counters[2]);
+        _losses.Add(counters[3]);
+    }
+
+    private sealed record Parameter(string Name, Tensor Weights)
+    {
+        public Tensor Mean { get; } = zeros_like(Weights).detach().DetachFromDisposeScope();
+
+        public Tensor Square { get; } = zeros_like(Weights).detach().DetachFromDisposeScope();
+    }
+}

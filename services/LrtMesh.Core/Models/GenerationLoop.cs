@@ -1,0 +1,275 @@
+using System.Collections.Concurrent;
+using LrtMesh.Core.Steering;
+using LrtMesh.Core.Tensors;
+using static TorchSharp.torch;
+
+namespace LrtMesh.Core.Models;
+
+/// <summary>
+/// Generation as steps over whatever sequences are live: sequences join and leave at any step, so that a long request does not
+/// hold up a short one. Everything but <see cref="Enqueue"/> runs on the model thread.
+/// </summary>
+/// <remarks>
+/// A step: (1) drop cancelled sequences; (2) admit waiting ones into free slots, read their prompts together and choose their
+/// first tokens; (3) advance every live sequence by one token. Live sequences fill the cache's slots from 0 without gaps.
+/// </remarks>
+internal sealed class GenerationLoop : IDisposable
+{
+    private const int MaxWaiting = 1024;
+    private const int MaxSlots = 128;
+    private const long CacheBytes = 512L << 20;
+    private const int PrefillTokens = 4096; // padded tokens read in one step
+
+    private readonly Decoder _decoder;
+    private readonly KvCache _cache;
+    private readonly SteeringTable _table;
+    private readonly HashSet<int> _endOfSequence;
+    private readonly ConcurrentQueue<Generation> _waiting = new();
+    private readonly List<LiveSequence> _live = []; // index = slot
+    private int _waitingCount;
+
+    public GenerationLoop(Decoder decoder)
+    {
+        _decoder = decoder;
+        var config = decoder.Config;
+        var slotBytes = 2L * config.Layers * config.Context * config.KvHeads * config.HeadWidth * decoder.Weights.Head.element_size();
+        _cache = new KvCache(config, (int)Math.Clamp(CacheBytes / slotBytes, 1, MaxSlots), config.Context, decoder.Weights.Head.dtype);
+        _table = new SteeringTable(config.Width);
+        _endOfSequence = [.. config.EndOfSequence];
+    }
+
+    /// <summary>Whether a step has anything to do.</summary>
+    public bool HasWork => _live.Count > 0 || !_waiting.IsEmpty;
+
+    /// <summary>Puts a request in the queue. Any thread.</summary>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    public void Enqueue(Generation generation)
+    {
+        if (Interlocked.Increment(ref _waitingCount) > MaxWaiting)
+        {
+            Interlocked.Decrement(ref _waitingCount);
+            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} requests are waiting for this model; try again later")
+            {
+                RetryAfter = TimeSpan.FromSeconds(1),
+            };
+        }
+
+        _waiting.Enqueue(generation);
+    }
+
+    /// <summary>Advances everything that is live by one token.</summary>
+    public void Step()
+    {
+        DropCancelled();
+        var admitted = Admit();
+        if (admitted > 0)
+        {
+            ReadPrompts(_live.Count - admitted);
+        }
+
+        if (_live.Count > 0)
+        {
+            AdvanceAll();
+        }
+    }
+
+    /// <summary>Ends everything that is live or waiting with an error.</summary>
+    public void FailAll(Exception error)
+    {
+        for (var slot = _live.Count - 1; slot >= 0; slot--)
+        {
+            _live[slot].Generation.Fail(error);
+            Remove(slot);
+        }
+
+        while (TryDequeue(out var generation))
+        {
+            generation.Fail(error);
+        }
+    }
+
+    public void Dispose()
+    {
+        _cache.Dispose();
+        _table.Dispose();
+    }
+
+    private bool TryDequeue(out Generation generation)
+    {
+        if (!_waiting.TryDequeue(out generation!))
+        {
+            return false;
+        }
+
+        Interlocked.Decrement(ref _waitingCount);
+        return true;
+    }
+
+    private void DropCancelled()
+    {
+        for (var slot = _live.Count - 1; slot >= 0; slot--)
+        {
+            if (_live[slot].Generation.Cancellation.IsCancellationRequested)
+            {
+                _live[slot].Generation.Fail(new OperationCanceledException(_live[slot].Generation.Cancellation));
+                Remove(slot);
+            }
+        }
+    }
+
+    /// <summary>Gives waiting sequences the free slots after the live ones, up to one step's worth of prompt.</summary>
+    private int Admit()
+    {
+        var admitted = 0;
+        var longest = 0;
+        while (_live.Count < _cache.Slots && _waiting.TryPeek(out var next))
+        {
+            longest = Math.Max(longest, next.Request.Prompt.Count);
+            if (admitted > 0 && longest * (admitted + 1) > PrefillTokens)
+            {
+                break;
+            }
+
+            TryDequeue(out next);
+            if (next.Cancellation.IsCancellationRequested)
+            {
+                next.Fail(new OperationCanceledException(next.Cancellation));
+                continue;
+            }
+
+            _live.Add(new LiveSequence(next, _table));
+            admitted++;
+        }
+
+        return admitted;
+    }
+
+    private void ReadPrompts(int firstSlot)
+    {
+        using var scope = NewDisposeScope();
+        var sequences = _live.GetRange(firstSlot, _live.Count - firstSlot);
+        var length = sequences.Max(s => s.Prompt.Count);
+        var ids = new long[sequences.Count * length];
+        var positions = new long[ids.Length];
+        for (var row = 0; row < sequences.Count; row++)
+        {
+            var prompt = sequences[row].Prompt;
+            for (var i = 0; i < length; i++)
+            {
+                ids[(row * length) + i] = i < prompt.Count ? prompt[i] : 0;
+                positions[(row * length) + i] = i;
+            }
+        }
+
+        var hidden = Advance(sequences, firstSlot, ids, positions, length); // [batch, length, width]
+        var last = tensor(sequences.Select((s, row) => ((long)row * length) + s.Prompt.Count - 1).ToArray(), ScalarType.Int64);
+        foreach (var sequence in sequences)
+        {
+            sequence.Cached = sequence.Prompt.Count;
+        }
+
+        Choose(hidden.view(-1, _decoder.Config.Width).index_select(0, last), firstSlot);
+    }
+
+    private void AdvanceAll()
+    {
+        using var scope = NewDisposeScope();
+        var ids = _live.Select(s => (long)s.Last).ToArray();
+        var positions = _live.Select(s => (long)s.Cached).ToArray();
+        var hidden = Advance(_live, 0, ids, positions, 1); // [live, 1, width]
+        foreach (var sequence in _live)
+        {
+            sequence.Cached++;
+        }
+
+        Choose(hidden.squeeze(1), 0);
+    }
+
+    private Tensor Advance(List<LiveSequence> sequences, int firstSlot, long[] ids, long[] positions, int length)
+    {
+        var rows = SteeringRows(sequences, positions, length);
+        var tap = rows.Count == 0 ? null : new SteeringTap(_table, rows);
+        var hidden = _decoder.Advance(
+            tensor(ids, [sequences.Count, length], ScalarType.Int64),
+            tensor(positions, [sequences.Count, length], ScalarType.Int64),
+            _cache, firstSlot, (int)positions.Max() + 1, tap);
+        foreach (var layer in rows.Keys)
+        {
+            CountSteered(sequences, layer, rows[layer], tap!.NormsBefore(layer), positions, length);
+        }
+
+        return hidden;
+    }
+
+    /// <summary>For each layer that a sequence steers, the table's row of each token, [batch·length]; padding gets row 0.</summary>
+    private static Dictionary<int, long[]> SteeringRows(List<LiveSequence> sequences, long[] positions, int length)
+    {
+        var rows = new Dictionary<int, long[]>();
+        for (var i = 0; i < sequences.Count; i++)
+        {
+            var real = length == 1 ? 1 : sequences[i].Prompt.Count;
+            foreach (var layer in sequences[i].SteeredLayers)
+            {
+                for (var j = 0; j < real; j++)
+                {
+                    var at = (i * length) + j;
+                    var row = sequences[i].RowAt(layer, (int)positions[at]);
+                    if (row != 0)
+                    {
+                        if (!rows.TryGetValue(layer, out var index))
+                        {
+                            rows[layer] = index = new long[positions.Length];
+                        }
+
+                        index[at] = row;
+                    }
+                }
+            }
+        }
+
+        return rows;
+    }
+
+    private static void CountSteered(List<LiveSequence> sequences, int layer, long[] rows, float[] norms, long[] positions, int length)
+    {
+        for (var at = 0; at < rows.Length; at++)
+        {
+            if (rows[at] != 0)
+            {
+                sequences[at / length].Count(layer, (int)positions[at], norms[at]);
+            }
+        }
+    }
+
+    /// <summary>Chooses the next token of the sequences from <paramref name="firstSlot"/> on, and lets those that end leave.</summary>
+    /// <param name="hidden">Their last tokens' hidden states, [batch, width].</param>
+    /// <param name="firstSlot">Slot of the first of them.</param>
+    private void Choose(Tensor hidden, int firstSlot)
+    {
+        var scores = _decoder.Logits(hidden).Floats().ToArray(); // [batch, vocabulary]
+        var vocabulary = _decoder.Config.Vocabulary;
+        for (var row = (scores.Length / vocabulary) - 1; row >= 0; row--)
+        {
+            var sequence = _live[firstSlot + row];
+            var token = sequence.Sampler.Choose(scores.AsSpan(row * vocabulary, vocabulary));
+            if (sequence.Take(token, _endOfSequence.Contains(token)))
+            {
+                Remove(firstSlot + row);
+            }
+        }
+    }
+
+    /// <summary>Frees a slot; the last live sequence moves into it.</summary>
+    private void Remove(int slot)
+    {
+        _live[slot].Leave();
+        var last = _live.Count - 1;
+        if (slot != last)
+        {
+            _cache.Move(last, slot, _live[last].Cached);
+            _live[slot] = _live[last];
+        }
+
+        _live.RemoveAt(last);
+    }
+}

@@ -1,0 +1,171 @@
+using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Tensors;
+using LrtMesh.V1;
+using static TorchSharp.torch;
+
+namespace LrtMesh.Core.Models;
+
+/// <summary>Hidden states of one sequence.</summary>
+/// <param name="Layers">One entry a layer, in the order asked for: [tokens, width], row-major.</param>
+public sealed record SequenceStates(IReadOnlyList<float[]> Layers);
+
+/// <summary>A model in memory, with its tokenizer and its thread. Safe for concurrent use.</summary>
+public sealed class LoadedModel : IDisposable
+{
+    private const int CaptureTokens = 4096; // padded tokens of one pass
+
+    private readonly Decoder _decoder;
+    private readonly GenerationLoop _loop;
+    private readonly ModelThread _thread;
+
+    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, string digest)
+    {
+        Name = name;
+        Tokenizer = tokenizer;
+        _decoder = decoder;
+        _loop = new GenerationLoop(decoder);
+        _thread = new ModelThread(name, _loop);
+        Description = Describe(digest);
+    }
+
+    /// <summary>The name by which requests refer to it.</summary>
+    public string Name { get; }
+
+    /// <summary>Its tokenizer.</summary>
+    public Tokenizer Tokenizer { get; }
+
+    /// <summary>Its sizes and digests.</summary>
+    public Model Description { get; }
+
+    /// <summary>Loads a model.</summary>
+    /// <param name="name">The name by which requests will refer to it.</param>
+    /// <param name="folder">A folder in Hugging Face layout.</param>
+    /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor.</exception>
+    public static LoadedModel Load(string name, string folder)
+    {
+        var tokenizer = Tokenizer.Load(folder);
+        var decoder = Checkpoint.Load(folder, ScalarType.Float32);
+        if (tokenizer.VocabularySize > decoder.Config.Vocabulary)
+        {
+            decoder.Dispose();
+            throw new LrtMeshException(
+                ErrorReason.FailedPrecondition,
+                $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
+        }
+
+        return new LoadedModel(name, decoder, tokenizer, DigestOf(folder, tokenizer));
+    }
+
+    /// <summary>Reads hidden states.</summary>
+    /// <param name="sequences">Token ids, each at least one and at most the model's context.</param>
+    /// <param name="layers">Layers wanted, each within the model.</param>
+    /// <param name="cancellation">Ends it before the next batch.</param>
+    /// <returns>One entry a sequence, in order.</returns>
+    public async Task<IReadOnlyList<SequenceStates>> CaptureAsync(
+        IReadOnlyList<IReadOnlyList<int>> sequences, IReadOnlyList<int> layers, CancellationToken cancellation)
+    {
+        var states = new SequenceStates[sequences.Count];
+        foreach (var batch in BatchesByLength(sequences))
+        {
+            var part = await _thread.RunAsync(() => Capture([.. batch.Select(i => sequences[i])], layers), cancellation);
+            for (var row = 0; row < batch.Count; row++)
+            {
+                states[batch[row]] = part[row];
+            }
+        }
+
+        return states;
+    }
+
+    /// <summary>Puts a sequence in the queue for generation.</summary>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    public Generation Generate(GenerationRequest request, CancellationToken cancellation)
+    {
+        var generation = new Generation(request, cancellation);
+        _loop.Enqueue(generation);
+        _thread.Wake();
+        return generation;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _thread.Dispose();
+        _loop.Dispose();
+        _decoder.Dispose();
+    }
+
+    /// <summary>Indexes of sequences of about equal length, so that little is padding.</summary>
+    private static IEnumerable<List<int>> BatchesByLength(IReadOnlyList<IReadOnlyList<int>> sequences)
+    {
+        var batch = new List<int>();
+        foreach (var index in Enumerable.Range(0, sequences.Count).OrderBy(i => sequences[i].Count))
+        {
+            if (batch.Count > 0 && (batch.Count + 1) * sequences[index].Count > CaptureTokens)
+            {
+                yield return batch;
+                batch = [];
+            }
+
+            batch.Add(index);
+        }
+
+        if (batch.Count > 0)
+        {
+            yield return batch;
+        }
+    }
+
+    private SequenceStates[] Capture(IReadOnlyList<int>[] sequences, IReadOnlyList<int> layers)
+    {
+        var length = sequences.Max(s => s.Count);
+        var ids = new long[sequences.Length * length];
+        for (var row = 0; row < sequences.Length; row++)
+        {
+            for (var i = 0; i < sequences[row].Count; i++)
+            {
+                ids[(row * length) + i] = sequences[row][i];
+            }
+        }
+
+        var tap = new CaptureTap(layers);
+        _decoder.Read(tensor(ids, [sequences.Length, length], ScalarType.Int64), tap);
+        var stride = length * _decoder.Config.Width;
+        var captured = layers.Select(layer => tap[layer]).ToArray(); // each [batch, length, width]
+        return [.. sequences.Select((sequence, row) => new SequenceStates(
+            [.. captured.Select(states => states.Floats().Slice(row * stride, sequence.Count * _decoder.Config.Width).ToArray())]))];
+    }
+
+    private Model Describe(string digest) => new()
+    {
+        Name = Name,
+        Digest = digest,
+        Family = _decoder.Config.Family,
+        Layers = (uint)_decoder.Config.Layers,
+        Width = (uint)_decoder.Config.Width,
+        Vocabulary = (uint)_decoder.Config.Vocabulary,
+        Context = (uint)_decoder.Config.Context,
+        Parameters = (ulong)_decoder.Weights.All.Sum(t => t.numel()),
+        ComputeDtype = DType.Float32,
+        Device = "cpu",
+        TokenizerDigest = Tokenizer.Digest,
+    };
+
+    private static string DigestOf(string folder, Tokenizer tokenizer)
+    {
+        using var digest = new ContentDigest();
+        digest.Add("model").Add(tokenizer.Digest);
+        var buffer = new byte[1 << 20];
+        foreach (var name in new[] { "config.json", Checkpoint.WeightsFile })
+        {
+            using var file = File.OpenRead(Path.Combine(folder, name));
+            digest.Add(file.Length);
+            for (int read; (read = file.Read(buffer)) > 0;)
+            {
+                digest.AddBytes(buffer.AsSpan(0, read));
+            }
+        }
+
+        return digest.Finish();
+    }
+}

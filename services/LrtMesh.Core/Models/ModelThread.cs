@@ -1,0 +1,120 @@
+using System.Collections.Concurrent;
+using static TorchSharp.torch;
+
+namespace LrtMesh.Core.Models;
+
+/// <summary>
+/// The one long-lived thread that runs a model: torch's scopes and modes are thread-local, and its memory grows with each
+/// thread that ever ran a forward. Work items take turns with the generation loop's steps.
+/// </summary>
+internal sealed class ModelThread : IDisposable
+{
+    private const int MaxWaiting = 256;
+
+    private readonly GenerationLoop _loop;
+    private readonly BlockingCollection<Action> _work = new(new ConcurrentQueue<Action>(), MaxWaiting);
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly Thread _thread;
+    private volatile bool _stopping;
+
+    public ModelThread(string model, GenerationLoop loop)
+    {
+        _loop = loop;
+        _thread = new Thread(Run) { Name = $"model {model}", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Says that the generation loop has work.</summary>
+    public void Wake() => _wake.Release();
+
+    /// <summary>Runs a function on the model thread, inside a dispose scope; what it returns must be managed memory.</summary>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    public Task<T> RunAsync<T>(Func<T> function, CancellationToken cancellation)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Work()
+        {
+            if (cancellation.IsCancellationRequested || _stopping)
+            {
+                done.TrySetException(_stopping ? Stopped() : new OperationCanceledException(cancellation));
+                return;
+            }
+
+            try
+            {
+                using var scope = NewDisposeScope();
+                done.TrySetResult(function());
+            }
+            catch (Exception e)
+            {
+                done.TrySetException(e);
+            }
+        }
+
+        if (!_work.TryAdd(Work))
+        {
+            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} readings are waiting for this model; try again later")
+            {
+                RetryAfter = TimeSpan.FromSeconds(1),
+            };
+        }
+
+        _wake.Release();
+        return done.Task;
+    }
+
+    /// <summary>Stops: what waits or runs ends with UNAVAILABLE.</summary>
+    public void Dispose()
+    {
+        _stopping = true;
+        _wake.Release();
+        _thread.Join();
+        _work.Dispose();
+        _wake.Dispose();
+    }
+
+    private static LrtMeshException Stopped() => new(ErrorReason.Unavailable, "the model is being unloaded")
+    {
+        RetryAfter = TimeSpan.FromSeconds(5),
+    };
+
+    private void Run()
+    {
+        using var inference = inference_mode();
+        while (!_stopping)
+        {
+            if (_work.TryTake(out var work))
+            {
+                work();
+            }
+            else if (!_loop.HasWork)
+            {
+                _wake.Wait();
+            }
+
+            if (_loop.HasWork && !_stopping)
+            {
+                Step();
+            }
+        }
+
+        _loop.FailAll(Stopped());
+        while (_work.TryTake(out var late))
+        {
+            late();
+        }
+    }
+
+    /// <summary>A step that fails takes its batch with it, and the model goes on.</summary>
+    private void Step()
+    {
+        try
+        {
+            _loop.Step();
+        }
+        catch (Exception e)
+        {
+            _loop.FailAll(e);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using System.CommandLine;
+using System.Globalization;
+using LrtMesh.Core.Tensors;
+using LrtMesh.TinyFamily;
+
+namespace LrtMesh.Standalone;
+
+/// <summary>`train-family`: makes everything in models/tiny from a seed.</summary>
+internal static class TrainFamilyCommand
+{
+    public static Command Create()
+    {
+        var folder = new Option<DirectoryInfo>("--out")
+        {
+            Description = "Folder to write to; a run that was cut off goes on from what it finds there.",
+            DefaultValueFactory = _ => new DirectoryInfo(Path.Combine(UpCommand.Home, "models", "tiny")),
+        };
+        var seed = new Option<int>("--seed") { Description = "Seed of text and weights.", DefaultValueFactory = _ => 1 };
+        var steps = new Option<int>("--steps") { Description = "Optimizer steps of about 4,000 tokens each.", DefaultValueFactory = _ => 2000 };
+        var sizes = new Option<string[]>("--size")
+        {
+            Description = "Train only these sizes (small, medium, large).",
+            DefaultValueFactory = _ => [.. TinyFamily.TinyFamily.Plans(0).Select(p => p.Name)],
+            AllowMultipleArgumentsPerToken = true,
+        };
+        var command = new Command(
+            "train-family",
+            "Train the family of tiny models that ships, from its own grammar: tokenizer, three models, behaviour files and map texts. About an hour and a half on two cores.")
+        {
+            folder, seed, steps, sizes,
+        };
+        command.SetAction((parsed, cancellation) => Task.Run(
+            () => Train(parsed.GetValue(folder)!.FullName, parsed.GetValue(seed), parsed.GetValue(steps), parsed.GetValue(sizes)!, cancellation),
+            cancellation));
+        return command;
+    }
+
+    private static int Train(string folder, int seed, int steps, string[] sizes, CancellationToken cancellation)
+    {
+        NativeTorch.EnsureLoaded();
+        var unknown = sizes.Except(TinyFamily.TinyFamily.Plans(0).Select(p => p.Name)).ToList();
+        if (unknown.Count > 0)
+        {
+            Console.Error.WriteLine($"--size: '{unknown[0]}' is not one of small, medium, large");
+            return 2;
+        }
+
+        FamilyFiles.WriteBehaviours(Path.Combine(folder, "behaviours"), seed);
+        FamilyFiles.WriteMapText(Path.Combine(folder, "text"), seed);
+        var tokenizerFolder = Path.Combine(folder, "tokenizer");
+        var tokenizer = TinyFamily.TinyFamily.PrepareTokenizer(tokenizerFolder, seed);
+        foreach (var plan in TinyFamily.TinyFamily.Plans(steps).Where(p => sizes.Contains(p.Name)))
+        {
+            var progress = new StepLines(plan.Name);
+            TinyFamily.TinyFamily.Train(plan, tokenizer, tokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);
+            Console.WriteLine($"{plan.Name}: written to {Path.Combine(folder, plan.Name)}");
+        }
+
+        return 0;
+    }
+
+    /// <summary>One line every fifty steps, on the training thread itself.</summary>
+    private sealed class StepLines(string name) : IProgress<TrainingProgress>
+    {
+        public void Report(TrainingProgress p)
+        {
+            if (p.Step % 50 == 0)
+            {
+                Console.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{name}: step {p.Step}/{p.Steps}  loss {p.Loss:F3}  {p.TokensPerSecond:N0} tok/s  {p.Left:h\\:mm\\:ss} left"));
+            }
+        }
+    }
+}
