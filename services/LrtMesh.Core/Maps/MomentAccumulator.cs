@@ -9,12 +9,12 @@ namespace LrtMesh.Core.Maps;
 /// </summary>
 /// <remarks>
 /// Rows of a fold wait until a block of <see cref="BlockRows"/> is full, since one large product is far faster than many small
-/// ones. The provisional mean is that of the first document, and all folds share it.
+/// ones; in one of many more rows, float32 would lose the seventh digit. The provisional mean is that of the first document, and all folds share it.
 /// </remarks>
 public sealed class MomentAccumulator
 {
     /// <summary>Rows in a block of products.</summary>
-    public const int BlockRows = 1024;
+    public const int BlockRows = 256;
 
     // Squares of larger values, summed over a block, would leave float32's range.
     private const float LargestMagnitude = 1e15f;
@@ -77,7 +77,7 @@ public sealed class MomentAccumulator
         var moments = ((ds * ds) + (ds * dt) + (dt * dt) + ds + dt) * sizeof(double);
         var rows = (ds + dt) * sizeof(float);
         var gather = (folds * (moments + (BlockRows * rows))) + (HeldOutSample.Capacity * rows);
-        var control = shuffled ? (((ds * dt) + ds + dt) * sizeof(double)) + (3 * BlockRows * rows) : 0;
+        var control = shuffled ? (((ds * dt) + ds + dt) * sizeof(double)) + (3 * ShuffledMoments.BlockRows * rows) : 0;
         return (long)Int128.Min(long.MaxValue, gather + control + Ridge.BytesNeeded(sourceWidth, targetWidth));
     }
 

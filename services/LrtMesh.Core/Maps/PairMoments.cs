@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -106,7 +107,15 @@ public sealed class PairMoments
         else
         {
             var values = MemoryMarshal.Cast<byte, float>(contiguous.bytes);
-            for (var i = 0; i < values.Length; i++)
+            var whole = values.Length - (values.Length % Vector<float>.Count);
+            for (var i = 0; i < whole; i += Vector<float>.Count)
+            {
+                Vector.Widen(new Vector<float>(values[i..]), out var low, out var high);
+                (new Vector<double>(sums, i) + low).CopyTo(sums, i);
+                (new Vector<double>(sums, i + Vector<double>.Count) + high).CopyTo(sums, i + Vector<double>.Count);
+            }
+
+            for (var i = whole; i < values.Length; i++)
             {
                 sums[i] += values[i];
             }

@@ -14,7 +14,8 @@ namespace LrtMesh.Core.Maps;
 /// </remarks>
 public sealed class ShuffledMoments
 {
-    private const int BlockRows = MomentAccumulator.BlockRows;
+    /// <summary>Rows among which partners are drawn; enough for several documents.</summary>
+    internal const int BlockRows = 1024;
 
     private readonly float[] _x; // [pending rows, ds]
     private readonly float[] _y; // [pending rows, dt]
