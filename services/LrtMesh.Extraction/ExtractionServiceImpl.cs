@@ -9,7 +9,7 @@ using Part = LrtMesh.V1.ExtractHiddenStatesRequest.PartOneofCase;
 namespace LrtMesh.Extraction;
 
 /// <summary>Streams hidden states, and learns vectors from contrast pairs.</summary>
-public sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner learner) : ExtractionService.ExtractionServiceBase
+internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner learner) : ExtractionService.ExtractionServiceBase
 {
     private const int BlockRows = 1024; // rows of one block, unless a single text has more
     private const int ReadRows = 4096; // rows that are held in memory at a time

@@ -1,5 +1,6 @@
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
+using LrtMesh.Core.Tensors;
 
 namespace LrtMesh.Extraction;
 
@@ -46,6 +47,7 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
 
     private void Load(IReadOnlyList<ModelSource> sources, CancellationToken cancellation)
     {
+        NativeTorch.EnsureLoaded();
         var models = new SortedDictionary<string, LoadedModel>(StringComparer.Ordinal);
         try
         {

@@ -1,3 +1,4 @@
+using Google.Protobuf.Collections;
 using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Models.Tokenizers;
@@ -6,7 +7,7 @@ using LrtMesh.V1;
 namespace LrtMesh.Extraction;
 
 /// <summary>Lists and describes the models of a role, and splits texts.</summary>
-public sealed class ModelServiceImpl(ModelRegistry models) : ModelService.ModelServiceBase
+internal sealed class ModelServiceImpl(ModelRegistry models) : ModelService.ModelServiceBase
 {
     // Tokens of one answer: about 20 bytes each, which keeps it below the 4 MiB that receivers accept.
     private const int MaxTokens = 65536;
@@ -51,7 +52,7 @@ public sealed class ModelServiceImpl(ModelRegistry models) : ModelService.ModelS
         return response;
     }
 
-    private static TokenizeResponse Join(Tokenizer tokenizer, IReadOnlyList<uint> ids)
+    private static TokenizeResponse Join(Tokenizer tokenizer, RepeatedField<uint> ids)
     {
         CheckCount(ids.Count, "token_ids.ids");
         var wrong = ids.Select((id, i) => (Id: id, Index: i)).Where(entry => entry.Id >= tokenizer.VocabularySize)

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
-using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.Extraction;
@@ -12,7 +11,7 @@ using LrtMesh.V1;
 namespace LrtMesh.Generation;
 
 /// <summary>Streams text from a model, steered.</summary>
-public sealed class GenerationServiceImpl(ModelRegistry models, StoreConnection connection, ILogger<GenerationServiceImpl> logger)
+internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnection connection, ILogger<GenerationServiceImpl> logger)
     : GenerationService.GenerationServiceBase
 {
     /// <inheritdoc/>
@@ -121,17 +120,9 @@ public sealed class GenerationServiceImpl(ModelRegistry models, StoreConnection 
         return finished;
     }
 
-    private async Task<SteeringVector> FindVectorAsync(GenerateRequest request, string name, CancellationToken cancellation)
+    private Task<SteeringVector> FindVectorAsync(GenerateRequest request, string name, CancellationToken cancellation)
     {
-        try
-        {
-            return await connection.Store.Vectors.GetAsync(name, cancellation);
-        }
-        catch (LrtMeshException e) when (e.Reason is ErrorReason.NotFound or ErrorReason.InvalidArgument && e.Violations.Count > 0)
-        {
-            // The store knows the name alone; the caller wants to know the field.
-            var index = request.Steering.TakeWhile(steering => steering.Vector != name).Count();
-            throw new LrtMeshException(e.Reason, [.. e.Violations.Select(v => v with { Field = $"steering[{index}].vector" })]);
-        }
+        var index = request.Steering.TakeWhile(steering => steering.Vector != name).Count();
+        return connection.Store.Vectors.GetAsync(name, cancellation).NamedBy($"steering[{index}].vector");
     }
 }

@@ -9,6 +9,9 @@ public sealed class RequestCheck
     private readonly List<Violation> _violations = [];
     private bool _onlyRange = true;
 
+    /// <summary>A page size as the store takes it; what is too large it refuses.</summary>
+    public static int PageSize(uint requested) => (int)Math.Min(requested, int.MaxValue);
+
     /// <summary>Notes a wrong field unless <paramref name="holds"/>.</summary>
     /// <returns>Whether it holds.</returns>
     public bool Require(bool holds, string field, string description)

@@ -11,7 +11,7 @@ namespace LrtMesh.Core.Models.Tokenizers;
 public sealed class TextStream
 {
     private readonly Tokenizer _tokenizer;
-    private readonly Decoder _decoder = Encoding.UTF8.GetDecoder(); // keeps the bytes of a character that is not whole yet
+    private readonly System.Text.Decoder _decoder = Encoding.UTF8.GetDecoder(); // keeps the bytes of a character that is not whole yet
 
     internal TextStream(Tokenizer tokenizer) => _tokenizer = tokenizer;
 
