@@ -1,0 +1,152 @@
+using LrtMesh.Core;
+using LrtMesh.Core.Store;
+using Xunit;
+
+namespace LrtMesh.TestKit.Stores;
+
+/// <summary>Jobs, on every store.</summary>
+public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshStoreSuite<TServer>(fixture)
+    where TServer : StoreServer, new()
+{
+    [Fact]
+    public async Task A_repeated_request_finds_its_job()
+    {
+        var request = Prefix + "a request {with} any character ü";
+        var created = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Store.Jobs.CreateAsync(Pending(), request, Ct)));
+
+        Assert.Single(created.Select(job => job.Id).Distinct());
+        Assert.Equal(1ul, created[0].Revision);
+        Assert.Equal(created[0], await Store.Jobs.GetAsync(created[0].Id, Ct));
+        var other = await Store.Jobs.CreateAsync(Pending(), "", Ct);
+        Assert.NotEqual(created[0].Id, other.Id);
+    }
+
+    [Fact]
+    public async Task Jobs_are_listed_newest_first_in_pages()
+    {
+        var ids = new List<string>();
+        for (var i = 0; i < 5; i++)
+        {
+            ids.Add((await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id);
+            // Ids sort by the millisecond.
+            await Task.Delay(2, Ct);
+        }
+
+        var seen = new List<string>();
+        var token = "";
+        while (seen.Count(ids.Contains) < ids.Count)
+        {
+            var page = await Store.Jobs.ListAsync(2, token, Ct);
+            seen.AddRange(page.Items.Select(job => job.Id));
+            token = page.NextToken;
+            Assert.True(token.Length > 0 || seen.Count(ids.Contains) == ids.Count);
+        }
+
+        Assert.Equal(ids.AsEnumerable().Reverse(), seen.Where(ids.Contains));
+    }
+
+    [Fact]
+    public async Task No_change_is_lost_when_many_change_one_job()
+    {
+        const int Clients = 4;
+        const int Changes = 10;
+        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        await using var other = await ConnectAsync(Server);
+        await Task.WhenAll(Enumerable.Range(0, Clients).Select(async client =>
+        {
+            var jobs = (client % 2 == 0 ? Store : other).Jobs;
+            for (var i = 0; i < Changes; i++)
+            {
+                await jobs.UpdateAsync(
+                    id,
+                    job =>
+                    {
+                        job.Rows++;
+                        return job;
+                    },
+                    Ct);
+            }
+        }));
+
+        var job = await Store.Jobs.GetAsync(id, Ct);
+        Assert.Equal((ulong)(Clients * Changes), job.Rows);
+        Assert.Equal(1ul + Clients * Changes, job.Revision);
+        Assert.Equal(job, await Store.Jobs.UpdateAsync(id, _ => null, Ct));
+    }
+
+    [Fact]
+    public async Task A_watch_resumes_after_a_revision_and_ends_with_the_job()
+    {
+        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        await SetStateAsync(id, V1.JobState.Extracting);
+        await using var other = await ConnectAsync(Server);
+
+        var seen = new List<V1.MapJob>();
+        var first = new TaskCompletionSource();
+        var watch = Task.Run(
+            async () =>
+            {
+                await foreach (var job in other.Jobs.WatchAsync(id, 1, Ct))
+                {
+                    seen.Add(job);
+                    first.TrySetResult();
+                }
+            },
+            Ct);
+        await first.Task.WaitAsync(TimeSpan.FromSeconds(20), Ct);
+        await SetStateAsync(id, V1.JobState.Solving);
+        await SetStateAsync(id, V1.JobState.Succeeded);
+        await watch.WaitAsync(TimeSpan.FromSeconds(20), Ct);
+
+        Assert.Equal(2ul, seen[0].Revision);
+        Assert.Equal(V1.JobState.Succeeded, seen[^1].State);
+        Assert.Equal(seen.Select(job => job.Revision).Distinct().Order(), seen.Select(job => job.Revision));
+        // All of it has been seen: nothing comes, and it ends.
+        await foreach (var job in other.Jobs.WatchAsync(id, 4, Ct))
+        {
+            Assert.Fail($"revision {job.Revision} came again");
+        }
+    }
+
+    [Fact]
+    public async Task A_change_by_another_client_reaches_a_watch_sooner_than_its_poll()
+    {
+        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        await using var other = await ConnectAsync(Server);
+        await using var watch = other.Jobs.WatchAsync(id, 0, Ct).GetAsyncEnumerator(Ct);
+        Assert.True(await watch.MoveNextAsync());
+        // Ten changes at a poll of two seconds would take twenty.
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        for (var i = 0; i < 10; i++)
+        {
+            var next = watch.MoveNextAsync();
+            await SetStateAsync(id, V1.JobState.Extracting);
+            Assert.True(await next);
+        }
+
+        Assert.InRange(clock.Elapsed.TotalSeconds, 0, 10);
+    }
+
+    [Fact]
+    public async Task A_job_that_is_not_there_is_not_found()
+    {
+        await FailsAsync(ErrorReason.NotFound, "nothing", () => Store.Jobs.GetAsync("nothing", Ct));
+        await FailsAsync(ErrorReason.NotFound, "nothing", () => Store.Jobs.UpdateAsync("nothing", job => job, Ct));
+        await FailsAsync(ErrorReason.NotFound, "nothing", async () =>
+        {
+            await using var watch = Store.Jobs.WatchAsync("nothing", 0, Ct).GetAsyncEnumerator(Ct);
+            await watch.MoveNextAsync();
+        });
+    }
+
+    private Task<V1.MapJob> SetStateAsync(string id, V1.JobState state) => Store.Jobs.UpdateAsync(
+        id,
+        job =>
+        {
+            job.State = state;
+            return job;
+        },
+        Ct);
+
+    private static V1.MapJob Pending() => new() { Map = "m", State = V1.JobState.Pending };
+}

@@ -1,0 +1,25 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace LrtMesh.TestKit.Stores;
+
+/// <summary>A real redis-server, set up to have on disk what it acknowledges. It must be on the PATH.</summary>
+public sealed class RedisServerProcess : StoreServer
+{
+    private static readonly string? Executable = (Environment.GetEnvironmentVariable("PATH") ?? "")
+        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .Select(folder => Path.Combine(folder, "redis-server"))
+        .FirstOrDefault(File.Exists);
+
+    /// <inheritdoc/>
+    public override string? Missing =>
+        Executable is null ? "redis-server is not on the PATH (Debian, Ubuntu: apt-get install redis-server)" : null;
+
+    /// <inheritdoc/>
+    protected override ProcessStartInfo Command(string folder, int port) => new(
+        Executable!,
+        [
+            "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture), "--dir", folder,
+            "--save", "", "--appendonly", "yes", "--appendfsync", "always",
+        ]);
+}
