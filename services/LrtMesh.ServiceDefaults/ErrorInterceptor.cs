@@ -83,6 +83,12 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
                 : Plain(StatusCode.Cancelled, "the call was cancelled");
         }
 
+        if (error is IOException)
+        {
+            // A reset stream can show in a read before it shows in the call's token. Nothing else here reads or writes files.
+            return Plain(StatusCode.Cancelled, "the client ended the call");
+        }
+
         if (error is LrtMeshException known)
         {
             RoleLog.Refused(logger, context.Method, known.Reason, known.Message);

@@ -26,8 +26,8 @@ public sealed class RunningMesh : IAsyncDisposable
     /// <summary>What keeps vectors and maps, as "garnet HOST:PORT" or "redis HOST:PORT".</summary>
     public string Store { get; private set; } = "";
 
-    /// <summary>What a crash of the store leaves, in words.</summary>
-    public string Durability => Roles.First().Service<StoreConnection>().Store.Durability;
+    /// <summary>What survives a crash of the store, in words.</summary>
+    public string Durability { get; private set; } = "";
 
     private IEnumerable<RoleHost> Roles => new[] { Extraction, Mapping, Generation }.OfType<RoleHost>();
 
@@ -62,6 +62,9 @@ public sealed class RunningMesh : IAsyncDisposable
             }
 
             await Task.WhenAll(mesh.Roles.Select(role => role.StartAsync(cancellation)));
+            mesh.Durability = options.Redis is null
+                ? $"a write is on disk, in {options.DataFolder}, before it is acknowledged"
+                : mesh.Roles.First().Service<StoreConnection>().Store.Durability;
             return mesh;
         }
         catch
