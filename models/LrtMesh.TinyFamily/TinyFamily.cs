@@ -25,9 +25,9 @@ public static class TinyFamily
     /// <param name="steps">Optimizer steps of each.</param>
     public static IReadOnlyList<TrainingPlan> Plans(int steps) =>
     [
-        new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), LearningRate: 4e-3, steps),
-        new("medium", Config(width: 128, layers: 5, heads: 4, mlp: 344), LearningRate: 3e-3, steps),
-        new("large", Config(width: 256, layers: 6, heads: 8, mlp: 688), LearningRate: 2e-3, steps),
+        new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), LearningRate: 4e-3, ScalarType.Float32, steps),
+        new("medium", Config(width: 128, layers: 5, heads: 4, mlp: 344), LearningRate: 3e-3, ScalarType.BFloat16, steps),
+        new("large", Config(width: 256, layers: 6, heads: 8, mlp: 688), LearningRate: 2e-3, ScalarType.BFloat16, steps),
     ];
 
     /// <summary>Trains the tokenizer into a folder, unless it is there.</summary>

@@ -10,8 +10,9 @@ namespace LrtMesh.TinyFamily;
 /// <param name="Name">Its name and folder.</param>
 /// <param name="Config">What it is made of.</param>
 /// <param name="LearningRate">AdamW's peak rate.</param>
+/// <param name="Products">Type of the matrix products: bfloat16 pays where the matrices are large.</param>
 /// <param name="Steps">Optimizer steps.</param>
-public sealed record TrainingPlan(string Name, ModelConfig Config, double LearningRate, int Steps);
+public sealed record TrainingPlan(string Name, ModelConfig Config, double LearningRate, ScalarType Products, int Steps);
 
 /// <summary>How training went.</summary>
 /// <param name="Tokens">Tokens predicted.</param>
@@ -23,7 +24,7 @@ public sealed record TrainingOutcome(long Tokens, double TrainingLoss, TimeSpan 
 public readonly record struct TrainingProgress(int Step, int Steps, double Loss, double TokensPerSecond, TimeSpan Left);
 
 /// <summary>
-/// Trains one model: AdamW on float32 weights, products in bfloat16, the residual stream in float32. A run that was cut off
+/// Trains one model: AdamW on float32 weights, products in the plan's type, the residual stream in float32. A run that was cut off
 /// goes on from its last saved step; text is a function of seed and step, so nothing of the data needs to be saved.
 /// </summary>
 public sealed class Trainer : IDisposable
@@ -111,7 +112,7 @@ public sealed class Trainer : IDisposable
         var inputs = ids.narrow(1, 0, batch.Length - 1);
         var targets = ids.narrow(1, 1, batch.Length - 1).reshape(-1);
 
-        _decoder.Weights = Cast(_masters);
+        _decoder.Weights = Cast(_masters, _plan.Products);
         var hidden = _decoder.Read(inputs.clamp(min: 0), tap: null); // [rows, length-1, width]
         var logits = _decoder.Logits(hidden).view(-1, _plan.Config.Vocabulary);
         var loss = nn.functional.cross_entropy(logits, targets, ignore_index: TrainingText.Padding);
@@ -180,18 +181,18 @@ public sealed class Trainer : IDisposable
         return new DecoderWeights(embedding, blocks, Norm(), embedding);
     }
 
-    /// <summary>The matrices in bfloat16, for the products; gradients flow through the cast to the float32 masters.</summary>
-    private static DecoderWeights Cast(DecoderWeights w) => new(
+    /// <summary>The matrices in the products' type; gradients flow through the cast to the float32 masters.</summary>
+    private static DecoderWeights Cast(DecoderWeights w, ScalarType products) => new(
         w.Embedding,
         [.. w.Blocks.Select(b => b with
         {
-            Qkv = b.Qkv.to(ScalarType.BFloat16),
-            AttentionOutput = b.AttentionOutput.to(ScalarType.BFloat16),
-            GateUp = b.GateUp.to(ScalarType.BFloat16),
-            Down = b.Down.to(ScalarType.BFloat16),
+            Qkv = b.Qkv.to(products),
+            AttentionOutput = b.AttentionOutput.to(products),
+            GateUp = b.GateUp.to(products),
+            Down = b.Down.to(products),
         })],
         w.FinalNorm,
-        w.Head.to(ScalarType.BFloat16));
+        w.Head.to(products));
 
     private void SaveState(TimeSpan elapsed)
     {

@@ -9,7 +9,7 @@ namespace LrtMesh.Standalone;
 
 /// <summary>
 /// Garnet in this process: what speaks Redis's protocol where no Redis is given. Its append-only file lies in a data folder, and a write is
-/// acknowledged once it is on disk. It listens on loopback alone. One process at a time may use a data folder.
+/// acknowledged once it is in that file. It listens on loopback alone. One process at a time may use a data folder.
 /// </summary>
 public sealed class EmbeddedStore : IAsyncDisposable
 {
@@ -34,6 +34,10 @@ public sealed class EmbeddedStore : IAsyncDisposable
     /// <summary>Starts the store, with all that the folder holds.</summary>
     /// <param name="dataFolder">Where its files lie; made if it is not there.</param>
     /// <param name="port">Port on loopback; 0 takes a free one.</param>
+    /// <remarks>
+    /// A log whose end is unreadable is taken for one whose last write was cut off by a crash: Garnet recovers what comes before. A log
+    /// that is gone or unreadable from its beginning is an error.
+    /// </remarks>
     /// <exception cref="LrtMeshException">FailedPrecondition: the folder is in use or cannot be written, or the port is in use; DataLoss: what
     /// the folder holds cannot be read.</exception>
     public static EmbeddedStore Start(string dataFolder, int port)
@@ -57,7 +61,7 @@ public sealed class EmbeddedStore : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops the store. Every acknowledged write is on disk already.</summary>
+    /// <summary>Stops the store. Every acknowledged write is in its file already.</summary>
     public async ValueTask DisposeAsync()
     {
         await _server.Store.CommitAOFAsync(CancellationToken.None);
@@ -93,7 +97,7 @@ public sealed class EmbeddedStore : IAsyncDisposable
                 "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
                 "--logdir", folder, "--checkpointdir", folder, "--device-type", "RandomAccess", "--storage-tier",
                 "--aof", "--aof-commit-wait", "--recover", "--fail-on-recovery-error",
-                "--index", "4m", "--page", "8m", "--memory", "128m", "--aof-page-size", "16m", "--aof-memory", "32m",
+                "--index", "4m", "--page", "8m", "--memory", "64m", "--aof-page-size", "16m", "--aof-memory", "32m",
                 "--logger-level", "None", "--disable-console-logger", "-q",
             ]);
             try

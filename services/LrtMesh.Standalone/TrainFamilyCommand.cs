@@ -16,7 +16,7 @@ internal static class TrainFamilyCommand
             DefaultValueFactory = _ => new DirectoryInfo(Path.Combine(UpCommand.Home, "models", "tiny")),
         };
         var seed = new Option<int>("--seed") { Description = "Seed of text and weights.", DefaultValueFactory = _ => 1 };
-        var steps = new Option<int>("--steps") { Description = "Optimizer steps of about 4,000 tokens each.", DefaultValueFactory = _ => 2000 };
+        var steps = new Option<int>("--steps") { Description = "Optimizer steps of about 4,000 tokens each.", DefaultValueFactory = _ => 1200 };
         var sizes = new Option<string[]>("--size")
         {
             Description = "Train only these sizes (small, medium, large).",

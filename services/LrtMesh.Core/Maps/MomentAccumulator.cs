@@ -9,7 +9,9 @@ namespace LrtMesh.Core.Maps;
 /// </summary>
 /// <remarks>
 /// Rows of a fold wait until a block of <see cref="BlockRows"/> is full, since one large product is far faster than many small
-/// ones; in one of many more rows, float32 would lose the seventh digit. The provisional mean is that of the first document, and all folds share it.
+/// ones; in one of many more rows, float32 would lose the seventh digit. The provisional mean is the median of
+/// the first document's rows, which a single token far from all others (as the first of a text often is) does not move; all folds
+/// share it.
 /// </remarks>
 public sealed class MomentAccumulator
 {
@@ -105,7 +107,7 @@ public sealed class MomentAccumulator
 
         if (_folds is null)
         {
-            Begin(MeanOf(x, SourceWidth), MeanOf(y, TargetWidth));
+            Begin(MedianOf(x, SourceWidth), MedianOf(y, TargetWidth));
         }
 
         if (fold == HeldOutFold)
@@ -231,15 +233,21 @@ public sealed class MomentAccumulator
         }
     }
 
-    private static float[] MeanOf(ReadOnlySpan<float> rows, int width)
+    private static float[] MedianOf(ReadOnlySpan<float> rows, int width)
     {
-        var sums = new double[width];
-        for (var i = 0; i < rows.Length; i++)
+        var column = new float[Math.Min(rows.Length / width, BlockRows)];
+        var medians = new float[width];
+        for (var i = 0; i < width; i++)
         {
-            sums[i % width] += rows[i];
+            for (var row = 0; row < column.Length; row++)
+            {
+                column[row] = rows[(row * width) + i];
+            }
+
+            Array.Sort(column);
+            medians[i] = column[column.Length / 2];
         }
 
-        var count = rows.Length / width;
-        return [.. sums.Select(sum => (float)(sum / count))];
+        return medians;
     }
 }

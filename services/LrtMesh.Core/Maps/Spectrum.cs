@@ -24,19 +24,23 @@ internal sealed class Spectrum
         MeanX = Vector(moments.SumX).div_(moments.Rows);
         MeanY = meanY;
         var xx = Centred(moments.Xx, MeanX, MeanX, moments.Rows); // [ds, ds]
+        var scale = xx.diagonal().clamp_min(0); // [ds]
+
+        // Products were summed in float32, so that Σxx[i, j] about the origin is known to about ε·√(Σxx[i, i]·Σxx[j, j]). A
+        // dimension whose variance is below that is constant; an eigenvalue below what such errors amount to along its vector
+        // is not told from 0: rows too few, or dimensions that depend on each other. Taken dimension by dimension, the bound
+        // holds beside a dimension 10⁴ times as large as the others.
+        var squares = Matrix(moments.Xx, moments.SourceWidth).diagonal(); // [ds]
+        var varies = (scale > squares * (Math.Sqrt(MomentAccumulator.BlockRows) * FloatRounding)).to(ScalarType.Float64); // 1 or 0
+        xx.mul_(outer(varies, varies));
         var (values, basis) = linalg.eigh(xx);
         _basis = basis;
-        _cross = cross.t().matmul(basis);
-
-        // Products were summed in float32, so that Σxx[i, j] is known to about ε·√(Σxx[i, i]·Σxx[j, j]). An eigenvalue below
-        // what such errors amount to along its vector is not told from 0: rows too few, or dimensions that depend on each
-        // other. Taken dimension by dimension, the bound holds beside a dimension 10⁴ times as large as the others.
-        var scale = xx.diagonal().clamp_min(0); // [ds]
-        var noise = basis.square().t().mv(scale).mul_(4 * Math.Sqrt(moments.SourceWidth) * FloatRounding);
+        _cross = cross.t().mul(varies).matmul(basis);
+        var noise = basis.square().t().mv(squares * varies).mul_(4 * Math.Sqrt(moments.SourceWidth) * FloatRounding);
         _values = where(values > noise, values, zeros_like(values));
         _meanVariance = scale.sum().item<double>() / moments.SourceWidth;
         Rank = (int)(_values > 0).sum().item<long>();
-        ConstantDimensions = (int)(scale <= ConstantShare(moments)).sum().item<long>();
+        ConstantDimensions = moments.SourceWidth - (int)varies.sum().item<double>();
     }
 
     /// <summary>Half a unit in the last place of a float32 just above 1.</summary>
@@ -103,12 +107,5 @@ internal sealed class Spectrum
         // 1 / (e + λ·mean variance), and 0 along directions that carry nothing, where λ = 0 would divide by 0.
         var penalized = _values + (lambda * _meanVariance);
         return where(_values > 0, penalized.reciprocal(), zeros_like(penalized));
-    }
-
-    // A constant dimension still shows rounding of its distance from the origin, once for each row.
-    private static Tensor ConstantShare(PairMoments moments)
-    {
-        var origin = tensor(moments.OriginX).to(ScalarType.Float64);
-        return origin.mul_(FloatRounding).square().mul_(4.0 * moments.Rows);
     }
 }

@@ -30,20 +30,22 @@ internal static class DecoderScript
                 return torch.linear(torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(head.dtype), head)
 
             def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-                turned = torch.cat([-x[:, :, :, {c.HeadWidth / 2}:], x[:, :, :, :{c.HeadWidth / 2}]], -1)
-                return x * cos + turned * sin
+                low, high = torch.chunk(x, 2, -1)
+                return x * cos + torch.cat([-high, low], -1) * sin
 
             def qkv(h: Tensor, norm: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
                 x = torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(w_qkv.dtype)
                 all = torch.linear(x, w_qkv).view(h.size(0), h.size(1), {c.Heads + (2 * c.KvHeads)}, {c.HeadWidth})
-                turned = rotate(all[:, :, :{c.Heads + c.KvHeads}], cos.to(all.dtype), sin.to(all.dtype))
-                return turned[:, :, :{c.Heads}], turned[:, :, {c.Heads}:], all[:, :, {c.Heads + c.KvHeads}:]
+                q, k, v = torch.split_with_sizes(all, [{c.Heads}, {c.KvHeads}, {c.KvHeads}], 2)
+                cos = cos.to(all.dtype)
+                sin = sin.to(all.dtype)
+                return rotate(q, cos, sin), rotate(k, cos, sin), v
 
             def rest(h: Tensor, attended: Tensor, w_out: Tensor, norm: Tensor, w_gate_up: Tensor, w_down: Tensor) -> Tensor:
                 h = h + torch.linear(attended.transpose(1, 2).reshape(h.size(0), h.size(1), {queries}), w_out).to(h.dtype)
                 x = torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(w_gate_up.dtype)
-                gate_up = torch.linear(x, w_gate_up)
-                return h + torch.linear(torch.silu(gate_up[:, :, :{c.MlpWidth}]) * gate_up[:, :, {c.MlpWidth}:], w_down).to(h.dtype)
+                gate, up = torch.chunk(torch.linear(x, w_gate_up), 2, -1)
+                return h + torch.linear(torch.silu(gate) * up, w_down).to(h.dtype)
 
             def whole(h: Tensor, norm1: Tensor, w_qkv: Tensor, w_out: Tensor, norm2: Tensor, w_gate_up: Tensor, w_down: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
                 q, k, v = qkv(h, norm1, w_qkv, cos, sin)

@@ -11,7 +11,7 @@ namespace LrtMesh.Core.Store;
 internal sealed partial class RedisLink : IAsyncDisposable
 {
     // Milliseconds. A configuration may give its own values, which come after these and win.
-    private const string Defaults = "connectTimeout=3000,connectRetry=2,syncTimeout=3000,asyncTimeout=3000,keepAlive=5,name=lrtmesh,";
+    private const string Defaults = "connectTimeout=3000,connectRetry=2,syncTimeout=5000,asyncTimeout=5000,keepAlive=5,name=lrtmesh,";
 
     private readonly ConnectionMultiplexer _connections;
     private readonly string _address;

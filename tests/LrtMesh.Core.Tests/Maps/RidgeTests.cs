@@ -130,6 +130,26 @@ public class RidgeTests : TorchLeakCheck
         }
     }
 
+    [Theory]
+    [InlineData(0.0)]
+    [InlineData(null)]
+    public void A_dimension_that_varies_only_in_the_held_out_fold_is_ignored(double? lambda)
+    {
+        // The first document, which sets the origin, is the held-out one: the dimension is constant, but not 0, in the fit.
+        var rows = PairedRows.Affine(14, 6, 4, 30, 30, noise: 0);
+        var moments = new MomentAccumulator(6, 4, Folds, false);
+        for (var i = 0; i < rows.Documents.Count; i++)
+        {
+            var fold = (i + Folds - 1) % Folds;
+            Array.ForEach(rows.Documents[i].X, x => x[4] = fold == Folds - 1 ? 3.3f + x[4] : 0.1f);
+            moments.Add(fold, PairedRows.Flat(rows.Documents[i].X), PairedRows.Flat(rows.Documents[i].Y));
+        }
+
+        var fit = Ridge.Fit(moments, lambda);
+        Assert.Equal((5, 1), (fit.Rank, fit.ConstantDimensions));
+        Assert.All(Map(fit).A, weights => Assert.Equal(0, weights[4], 1e-9));
+    }
+
     [Fact]
     public void Repeated_rows_change_nothing()
     {

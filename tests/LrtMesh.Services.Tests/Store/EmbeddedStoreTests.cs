@@ -11,6 +11,8 @@ namespace LrtMesh.Services.Tests.Store;
 
 public sealed class EmbeddedStoreTests : IDisposable
 {
+    private const int Filled = 20;
+
     private readonly string _folder = Directory.CreateTempSubdirectory("lrtmesh-embedded-").FullName;
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
@@ -36,8 +38,8 @@ public sealed class EmbeddedStoreTests : IDisposable
     [Fact]
     public async Task More_than_fits_its_memory_is_kept_on_disk()
     {
-        // 12 maps of 16 MiB, where 128 MiB are held in memory.
-        const int Maps = 12;
+        // 96 MiB in all, where 64 MiB are held in memory.
+        const int Maps = 6;
         await using (var embedded = EmbeddedStore.Start(_folder, 0))
         {
             await using var store = await ConnectAsync(embedded);
@@ -63,7 +65,7 @@ public sealed class EmbeddedStoreTests : IDisposable
         var port = IPEndPoint.Parse(embedded.Address).Port;
         Assert.All(listening.Where(end => end.Port == port), end => Assert.Equal(IPAddress.Loopback, end.Address));
         await using var store = await ConnectAsync(embedded);
-        Assert.Contains("append", store.Durability, StringComparison.Ordinal);
+        Assert.Contains("append-only file", store.Durability, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -100,33 +102,53 @@ public sealed class EmbeddedStoreTests : IDisposable
     }
 
     [Theory]
-    [InlineData("log emptied")]
-    [InlineData("log overwritten")]
-    [InlineData("log removed")]
-    [InlineData("commits overwritten")]
-    public async Task A_damaged_folder_is_refused(string damage)
+    [InlineData("emptied")]
+    [InlineData("removed")]
+    [InlineData("overwritten")]
+    public async Task A_damaged_log_is_refused(string damage)
     {
-        await using (var embedded = EmbeddedStore.Start(_folder, 0))
+        await FillAsync();
+        var log = Assert.Single(Logs(), file => !file.Contains("commit", StringComparison.Ordinal));
+        switch (damage)
         {
-            await using var store = await ConnectAsync(embedded);
-            await store.Vectors.PutAsync(StoreSamples.Vector("v"), Ct);
-        }
-
-        var logs = Directory.GetFiles(Path.Combine(_folder, "AOF"), "*", SearchOption.AllDirectories);
-        foreach (var log in logs.Where(file => file.Contains("commit", StringComparison.Ordinal) == damage.StartsWith("commits", StringComparison.Ordinal)))
-        {
-            switch (damage)
-            {
-                case "log emptied": File.WriteAllBytes(log, []); break;
-                case "log removed": File.Delete(log); break;
-                default: File.WriteAllBytes(log, [.. Enumerable.Repeat((byte)0xA5, (int)new FileInfo(log).Length)]); break;
-            }
+            case "emptied": File.WriteAllBytes(log, []); break;
+            case "overwritten": File.WriteAllBytes(log, [.. Enumerable.Repeat((byte)0xA5, (int)new FileInfo(log).Length)]); break;
+            default: File.Delete(log); break;
         }
 
         var e = Assert.Throws<LrtMeshException>(() => EmbeddedStore.Start(_folder, 0));
         Assert.Equal(ErrorReason.DataLoss, e.Reason);
         Assert.Contains(_folder, e.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Damaged_commit_records_are_made_anew_from_the_log()
+    {
+        await FillAsync();
+        foreach (var commit in Logs().Where(file => file.Contains("commit", StringComparison.Ordinal)))
+        {
+            File.WriteAllBytes(commit, [.. Enumerable.Repeat((byte)0xA5, (int)new FileInfo(commit).Length)]);
+        }
+
+        await using var again = EmbeddedStore.Start(_folder, 0);
+        await using var store = await ConnectAsync(again);
+        for (var i = 0; i < Filled; i++)
+        {
+            Assert.Equal(StoreSamples.Vector($"v{i}", i).Elements, (await store.Vectors.GetAsync($"v{i}", Ct)).Elements);
+        }
+    }
+
+    private async Task FillAsync()
+    {
+        await using var embedded = EmbeddedStore.Start(_folder, 0);
+        await using var store = await ConnectAsync(embedded);
+        for (var i = 0; i < Filled; i++)
+        {
+            await store.Vectors.PutAsync(StoreSamples.Vector($"v{i}", i), Ct);
+        }
+    }
+
+    private string[] Logs() => Directory.GetFiles(Path.Combine(_folder, "AOF"), "*", SearchOption.AllDirectories);
 
     private static Task<MeshStore> ConnectAsync(EmbeddedStore embedded) =>
         MeshStore.ConnectAsync(embedded.Address, NullLogger<MeshStore>.Instance, Ct);

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace LrtMesh.TestKit.Stores;
 
-/// <summary>What every tests of a store start from: a shared server, a client, and names of the test's own.</summary>
+/// <summary>What the tests of a store start from: a shared server, a client, and names of the test's own.</summary>
 public abstract class MeshStoreSuite<TServer>(StoreFixture<TServer> fixture) : IClassFixture<StoreFixture<TServer>>, IAsyncLifetime
     where TServer : StoreServer, new()
 {

@@ -162,7 +162,7 @@ public abstract class RecordSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
     [InlineData("no piece", "missing")]
     [InlineData("another schema", "schema version is 9")]
     [InlineData("no schema", "schema version")]
-    [InlineData("another length", "length")]
+    [InlineData("another length", "do not fit the widths")]
     [InlineData("a huge length", "length")]
     [InlineData("another number of pieces", "pieces")]
     [InlineData("another description", "description")]

@@ -1,0 +1,181 @@
+using System.CommandLine;
+using System.Text;
+using Grpc.Core;
+using LrtMesh.V1;
+
+namespace LrtMesh.Cli.Commands;
+
+/// <summary><c>lrtmesh generate</c>: text from a model, steered, as it comes.</summary>
+internal static class GenerateCommand
+{
+    private static readonly Argument<string> Prompt = new("PROMPT") { Description = "The text to continue; - reads it from standard input." };
+
+    private static readonly Option<string> ModelName = new("--model") { Description = "Name of the model.", HelpName = "MODEL", DefaultValueFactory = _ => Inputs.LargeModel };
+
+    private static readonly Option<string?> VectorName = new("--vector") { Description = "Steer with this vector.", HelpName = "VECTOR" };
+
+    private static readonly Option<double?> Coefficient = new("--coefficient") { Description = "How strongly; negative steers the other way.", HelpName = "C" };
+
+    private static readonly Option<string[]> Steer = new("--steer") { Description = "Another vector and its coefficient; may be repeated, effects add up.", HelpName = "VECTOR:C" };
+
+    private static readonly Option<string> Unit = Inputs.Choice("--unit", "What a coefficient multiplies: the vector divided by its length, or the vector as stored.", "unit", "raw");
+
+    private static readonly Option<uint?> Layer = new("--layer") { Description = "Layer to steer, counted from 0. Default: the vector's own.", HelpName = "L" };
+
+    private static readonly Option<string> Positions = Inputs.Choice("--positions", "Which tokens are steered.", "all", "prompt", "generated", "last-prompt", "from-last-prompt");
+
+    private static readonly Option<uint> MaxTokens = new("--max-tokens") { Description = "Tokens to generate at most.", HelpName = "N", DefaultValueFactory = _ => 64 };
+
+    private static readonly Option<double?> Temperature = new("--temperature") { Description = "0 takes the likeliest token each time. Default: 1.", HelpName = "T" };
+
+    private static readonly Option<uint> TopK = new("--top-k") { Description = "Choose only among the K likeliest tokens; 0: all.", HelpName = "K" };
+
+    private static readonly Option<double?> TopP = new("--top-p") { Description = "Choose only among the likeliest tokens that sum to P.", HelpName = "P" };
+
+    private static readonly Option<ulong?> Seed = new("--seed") { Description = "The same seed gives the same text.", HelpName = "S" };
+
+    private static readonly Option<string[]> Stop = new("--stop") { Description = "Stop where this text comes up; may be repeated.", HelpName = "TEXT" };
+
+    public static Command Create()
+    {
+        var command = new Command("generate", """
+            Continues a prompt, steered by vectors, and prints the text as it comes. Then, for each vector, what was done:
+            layer, positions, and how much the hidden states were changed. Standard output carries the text alone.
+
+            Example: lrtmesh generate --model tiny-large --vector cheerful-large --coefficient 6 "One day"
+            """)
+        { Prompt, ModelName, VectorName, Coefficient, Steer, Unit, Layer, Positions, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(VectorName) is null != result.GetValue(Coefficient) is null)
+            {
+                result.AddError("--vector and --coefficient belong together: --vector cheerful --coefficient 6.");
+            }
+
+            foreach (string steer in (result.GetValue(Steer) ?? []).Where(steer => Inputs.ParseSteer(steer) is null))
+            {
+                result.AddError($"--steer '{steer}': expected VECTOR:COEFFICIENT, such as cheerful:6.");
+            }
+        });
+        CommandRun.Set(command, RunAsync, textOnOutput: true);
+        return command;
+    }
+
+    private static async Task RunAsync(CommandRun run)
+    {
+        var request = await RequestAsync(run);
+        await using var mesh = await run.OpenMeshAsync();
+        // With --json - standard output is for JSON, and the text is for people.
+        var output = run.JsonOnOutput ? Console.Error : Console.Out;
+        var text = new StringBuilder();
+        GenerationStarted? started = null;
+        GenerationFinished? finished = null;
+        using var call = mesh.Generation.Generate(request, Mesh.Long(run.Cancellation));
+        await foreach (var part in call.ResponseStream.ReadAllAsync(run.Cancellation))
+        {
+            started ??= part.Started;
+            finished ??= part.Finished;
+            if (part.Text is { } piece)
+            {
+                text.Append(piece.Text);
+                await output.WriteAsync(piece.Text);
+                await output.FlushAsync(run.Cancellation);
+            }
+        }
+
+        await output.WriteLineAsync();
+        if (started is null || finished is null)
+        {
+            throw new CommandException("The answer ended before it was finished.");
+        }
+
+        foreach (var applied in finished.Steering)
+        {
+            string origin = applied.MapDigest.Length > 0 ? $"by map {Inputs.Short(applied.MapDigest)}" : "not mapped";
+            run.Terminal.Note($"steered by {applied.Vector} ({origin}): layer {applied.Layer}, {applied.Positions} positions, mean ‖Δ‖/‖h‖ {applied.MeanRelativeChange:0.000}");
+        }
+
+        run.Terminal.Note($"{finished.GeneratedTokens} tokens in {finished.TotalTime?.ToTimeSpan().TotalSeconds ?? 0:0.00} s, seed {started.Seed}, {finished.Reason}");
+        await run.WriteJsonAsync(new
+        {
+            request.Model,
+            started.ModelDigest,
+            request.Prompt,
+            Text = text.ToString(),
+            started.Seed,
+            FinishReason = $"{finished.Reason}",
+            finished.PromptTokens,
+            finished.GeneratedTokens,
+            Steering = finished.Steering.Select(applied => new { applied.Vector, applied.VectorDigest, applied.MapDigest, applied.Layer, applied.Positions, applied.MeanRelativeChange }),
+        });
+    }
+
+    private static async Task<GenerateRequest> RequestAsync(CommandRun run)
+    {
+        string prompt = run.Parse.GetRequiredValue(Prompt);
+        if (prompt == "-")
+        {
+            // The line's end that echo and an editor add is not part of the prompt.
+            prompt = (await Console.In.ReadToEndAsync(run.Cancellation)).TrimEnd('\n', '\r');
+        }
+
+        var request = new GenerateRequest
+        {
+            Model = run.Get(ModelName),
+            Prompt = prompt,
+            Sampling = new Sampling { TopK = run.Get(TopK) },
+            Stopping = new Stopping { MaxTokens = run.Get(MaxTokens), Stop = { run.Parse.GetValue(Stop) ?? [] } },
+        };
+        if (run.Parse.GetValue(Temperature) is { } temperature)
+        {
+            request.Sampling.Temperature = temperature;
+        }
+
+        if (run.Parse.GetValue(TopP) is { } topP)
+        {
+            request.Sampling.TopP = topP;
+        }
+
+        if (run.Parse.GetValue(Seed) is { } seed)
+        {
+            request.Sampling.Seed = seed;
+        }
+
+        if (run.Parse.GetValue(VectorName) is { } vector)
+        {
+            request.Steering.Add(SteeringOf(run, vector, run.Parse.GetValue(Coefficient)!.Value));
+        }
+
+        foreach (string steer in run.Parse.GetValue(Steer) ?? [])
+        {
+            var (name, coefficient) = Inputs.ParseSteer(steer)!.Value;
+            request.Steering.Add(SteeringOf(run, name, coefficient));
+        }
+
+        return request;
+    }
+
+    private static Steering SteeringOf(CommandRun run, string vector, double coefficient)
+    {
+        var steering = new Steering
+        {
+            Vector = vector,
+            Coefficient = coefficient,
+            Unit = run.Get(Unit) == "raw" ? CoefficientUnit.RawVector : CoefficientUnit.UnitVector,
+            Positions = run.Get(Positions) switch
+            {
+                "prompt" => PositionRule.Prompt,
+                "generated" => PositionRule.Generated,
+                "last-prompt" => PositionRule.LastPromptToken,
+                "from-last-prompt" => PositionRule.FromLastPromptToken,
+                _ => PositionRule.All,
+            },
+        };
+        if (run.Parse.GetValue(Layer) is { } layer)
+        {
+            steering.Layer = layer;
+        }
+
+        return steering;
+    }
+}

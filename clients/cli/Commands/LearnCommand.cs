@@ -1,0 +1,103 @@
+using System.CommandLine;
+using LrtMesh.V1;
+using Spectre.Console;
+
+namespace LrtMesh.Cli.Commands;
+
+/// <summary><c>lrtmesh learn</c>: steering vectors from contrast pairs.</summary>
+internal static class LearnCommand
+{
+    private static readonly Option<string> VectorName = new("--name") { Description = "Name to store the vector under; with several layers @L is appended.", HelpName = "NAME", Required = true };
+
+    private static readonly Option<string> ModelName = new("--model")
+    {
+        Description = "Name of the model to learn from.",
+        HelpName = "MODEL",
+        DefaultValueFactory = _ => Inputs.SmallModel,
+    };
+
+    private static readonly Option<uint[]> Layers = Inputs.Layers("--layer", "Layer, or several: the output of block L, counted from 0. Each gives a vector.");
+
+    private static readonly Option<string?> Pairs = new("--pairs") { Description = "Contrast pairs: a .jsonl file with {\"positive\": ..., \"negative\": ...} on each line.", HelpName = "FILE" };
+
+    private static readonly Option<string?> BehaviourName = new("--behaviour") { Description = "Take the contrast pairs of this behaviour of the family, such as cheerful.", HelpName = "NAME" };
+
+    private static readonly Option<string> Family = Inputs.Family();
+
+    private static readonly Option<string> Position = Inputs.Choice("--position", "Whose hidden state stands for a text: its last token's, or the mean over its tokens.", "last", "mean");
+
+    public static Command Create()
+    {
+        var command = new Command("learn", """
+            Learns a steering vector from contrast pairs and stores it: the mean hidden state of the texts that show a
+            behaviour less that of their counterparts. AUC says how well it tells held-out pairs apart (0.5 is chance).
+
+            Example: lrtmesh learn --name cheerful --model tiny-small --layer 2 --behaviour cheerful
+            """)
+        { VectorName, ModelName, Layers, Pairs, BehaviourName, Family, Position };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Pairs) is null == result.GetValue(BehaviourName) is null)
+            {
+                result.AddError("Give the contrast pairs: either --pairs FILE or --behaviour NAME.");
+            }
+        });
+        CommandRun.Set(command, RunAsync);
+        return command;
+    }
+
+    private static async Task RunAsync(CommandRun run)
+    {
+        var request = new LearnVectorRequest
+        {
+            Name = run.Get(VectorName),
+            Model = run.Get(ModelName),
+            Layers = { run.Get(Layers) },
+            Position = run.Get(Position) == "mean" ? LearnPosition.Mean : LearnPosition.Last,
+        };
+        request.Pairs.AddRange(run.Parse.GetValue(Pairs) is { } file ? TextFiles.ReadPairs(file) : PairsOf(BehaviourSet.Load(run.Get(Family))[run.Parse.GetValue(BehaviourName)!]));
+
+        await using var mesh = await run.OpenMeshAsync();
+        var model = await mesh.FindModelAsync(request.Model, run.Cancellation);
+        var response = await run.Terminal.StatusAsync(
+            $"learning from {request.Pairs.Count} pairs",
+            async () => await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(run.Cancellation)));
+
+        var table = new Table().Border(TableBorder.Simple).AddColumn("vector");
+        foreach (string heading in new[] { "layer", "width", "norm", "norm of states", "AUC" })
+        {
+            table.AddColumn(new TableColumn(heading).RightAligned());
+        }
+
+        table.AddColumn("digest");
+        foreach (var learnt in response.Vectors)
+        {
+            var vector = learnt.Vector;
+            table.AddRow(Markup.Escape(vector.Name), $"{vector.Layer}", $"{vector.Width}", $"{vector.Norm:0.000}", $"{learnt.MeanHiddenNorm:0.00}", $"{learnt.Auc:0.000}", Inputs.Short(vector.Digest));
+        }
+
+        run.Terminal.Out.Write(table);
+        run.Terminal.Note($"Try it: lrtmesh generate --model {model.Name} --vector {response.Vectors[0].Vector.Name} --coefficient {response.Vectors[0].Vector.Norm:0.0} \"...\"");
+        await run.WriteJsonAsync(new
+        {
+            Model = model.Name,
+            ModelDigest = model.Model.Digest,
+            Pairs = request.Pairs.Count,
+            Vectors = response.Vectors.Select(learnt => new
+            {
+                learnt.Vector.Name,
+                learnt.Vector.Layer,
+                learnt.Vector.Width,
+                learnt.Vector.Norm,
+                learnt.MeanHiddenNorm,
+                learnt.Auc,
+                learnt.Vector.Digest,
+                learnt.Vector.Provenance?.DataDigest,
+            }),
+        });
+    }
+
+    /// <summary>A behaviour's contrast pairs as the service takes them.</summary>
+    public static IEnumerable<ContrastPair> PairsOf(Behaviour behaviour) =>
+        behaviour.Contrast.Select(pair => new ContrastPair { Positive = pair.Positive, Negative = pair.Negative });
+}

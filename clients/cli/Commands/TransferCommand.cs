@@ -1,0 +1,56 @@
+using System.CommandLine;
+using LrtMesh.V1;
+using Spectre.Console;
+
+namespace LrtMesh.Cli.Commands;
+
+/// <summary><c>lrtmesh transfer</c>: a vector of one model as a vector of another.</summary>
+internal static class TransferCommand
+{
+    private static readonly Option<string> VectorName = new("--vector") { Description = "The vector to carry over; its model and layer are the map's source.", HelpName = "VECTOR", Required = true };
+
+    private static readonly Option<string> MapName = new("--map") { Description = "The map to carry it by.", HelpName = "MAP", Required = true };
+
+    private static readonly Option<string> ResultName = new("--name") { Description = "Name to store the result under.", HelpName = "NAME", Required = true };
+
+    private static readonly Option<bool> AddBias = new("--add-bias") { Description = "A·v + b, as the paper has it, instead of A·v; in a difference of means the bias cancels." };
+
+    public static Command Create()
+    {
+        var command = new Command("transfer", """
+            Carries a vector learnt in one model over to another by a map, and stores the result there.
+
+            Example: lrtmesh transfer --vector cheerful --map small-to-large --name cheerful-large
+            """)
+        { VectorName, MapName, ResultName, AddBias };
+        CommandRun.Set(command, RunAsync);
+        return command;
+    }
+
+    private static async Task RunAsync(CommandRun run)
+    {
+        var request = new TransferVectorRequest { Vector = run.Get(VectorName), Map = run.Get(MapName), Name = run.Get(ResultName), AddBias = run.Get(AddBias) };
+        await using var mesh = await run.OpenMeshAsync();
+        var vector = (await mesh.Mapping.TransferVectorAsync(request, Mesh.Soon(run.Cancellation))).Vector;
+        var from = vector.Provenance;
+
+        run.Terminal.Out.MarkupLineInterpolated($"{vector.Name}: layer {vector.Layer} of {vector.Model}, width {vector.Width}, norm {vector.Norm:0.000}, digest {Inputs.Short(vector.Digest)}");
+        run.Terminal.Out.MarkupLineInterpolated($"from {from.SourceVector} ({Inputs.Short(from.SourceVectorDigest)}) by map {from.Map} ({Inputs.Short(from.MapDigest)})");
+        run.Terminal.Note($"Try it: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient {vector.Norm:0.0} \"...\"");
+        await run.WriteJsonAsync(new
+        {
+            vector.Name,
+            vector.Model,
+            vector.ModelDigest,
+            vector.Layer,
+            vector.Width,
+            vector.Norm,
+            vector.Digest,
+            from.SourceVector,
+            from.SourceVectorDigest,
+            from.Map,
+            from.MapDigest,
+            BiasAdded = from.MapBiasAdded,
+        });
+    }
+}

@@ -1,0 +1,158 @@
+using LrtMesh.Cli.Evaluation;
+using LrtMesh.V1;
+using Spectre.Console;
+
+namespace LrtMesh.Cli.Demo;
+
+/// <summary>R of an arm over all steerable behaviours.</summary>
+internal sealed record PooledShares(Estimate? Mapped, Estimate? Random, Estimate? Shuffled)
+{
+    public static PooledShares Of(IReadOnlyList<TestResult> results, int seed)
+    {
+        var steerable = results.Where(result => result.Choice.Steerable).ToArray();
+        return new PooledShares(Share(Arm.Mapped), Share(Arm.Random), Share(Arm.Shuffled));
+
+        Estimate? Share(Arm arm) => steerable.Length == 0 ? null : ShareKept.Pooled([.. steerable.Select(result => result.Paired(arm))], seed);
+    }
+}
+
+/// <summary>What a demo found, printed for people and as JSON.</summary>
+internal sealed record DemoReport(
+    LocatedModel Source,
+    uint SourceLayer,
+    LocatedModel Target,
+    uint TargetLayer,
+    AffineMap Map,
+    IReadOnlyList<TestResult> Results,
+    PooledShares Pooled,
+    string BehavioursDigest,
+    string MapTextDigest,
+    ulong Seed,
+    string Store,
+    long Generations)
+{
+    private const int SampledBehaviours = 4;
+
+    // Chosen by the effect on dev prompts, and then the first test prompt: not picked by what came out.
+    private IEnumerable<TestResult> Samples => Results.OrderByDescending(result => result.Choice.Steerable).ThenByDescending(result => result.Choice.Effect).Take(SampledBehaviours);
+
+    /// <summary>The same prompt under four arms, for a few behaviours.</summary>
+    public void PrintSamples(IAnsiConsole console)
+    {
+        foreach (var result in Samples)
+        {
+            console.MarkupLineInterpolated($"[bold]{result.Choice.Behaviour.Name}[/]: {result.Choice.Behaviour.Description}");
+            console.MarkupLineInterpolated($"  [grey]prompt  [/] {OneLine(result.Prompts[0])}");
+            foreach (var arm in new[] { Arm.None, Arm.Native, Arm.Mapped, Arm.Random })
+            {
+                string mark = result.Choice.Behaviour.Detector.Shows(result.Texts[arm][0]) ? "●" : "○";
+                console.MarkupLineInterpolated($"  [grey]{$"{arm}".ToLowerInvariant(),-8}[/] {mark} {OneLine(result.Texts[arm][0])}");
+            }
+
+            console.WriteLine();
+        }
+
+        console.MarkupLine("  [grey]● shows the behaviour, ○ does not; the first test prompt of each, not picked[/]");
+    }
+
+    /// <summary>The behaviours by arm, and the pooled R.</summary>
+    public void PrintTable(IAnsiConsole console)
+    {
+        var table = new Table().Border(TableBorder.Simple).AddColumn("behaviour");
+        foreach (string heading in new[] { "coefficient", "prompts", "none", "native", "mapped", "random", "shuffled", "R" })
+        {
+            table.AddColumn(new TableColumn(heading).RightAligned());
+        }
+
+        foreach (var result in Results)
+        {
+            string share = ShareOf(result) is { } r ? $"{r:0.00}" : "not steerable";
+            string[] rates = [.. Enum.GetValues<Arm>().Select(arm => $"{result.Rate(arm):0.00}")];
+            table.AddRow([Markup.Escape(result.Choice.Behaviour.Name), $"{result.Choice.Coefficient:0.00}", $"{result.Prompts.Count}", .. rates, result.Choice.Steerable ? share : $"[grey]{share}[/]"]);
+        }
+
+        console.Write(table);
+        int steerable = Results.Count(result => result.Choice.Steerable);
+        console.MarkupLineInterpolated($"{steerable} of {Results.Count} behaviours are steerable: on dev prompts the native vector moves them by 0.2 or more, significantly (sign test, Holm).");
+        console.MarkupLineInterpolated($"Share of the native effect kept, pooled over them (R, 95% interval):");
+        PrintEstimate(console, "mapped", Pooled.Mapped);
+        PrintEstimate(console, "random", Pooled.Random);
+        PrintEstimate(console, "shuffled", Pooled.Shuffled);
+    }
+
+    /// <summary>The facts for programs.</summary>
+    public object ToJson(double seconds)
+    {
+        double?[] shares = [.. Results.Select(ShareOf).Where(share => share is not null).Order()];
+        return new
+        {
+            Source = new { Model = Source.Name, Layer = SourceLayer, Source.Model.Digest },
+            Target = new { Model = Target.Name, Layer = TargetLayer, Target.Model.Digest },
+            Map = new
+            {
+                Tokens = Map.Metrics.Rows + Map.Metrics.HeldOutRows,
+                Map.Metrics.R2,
+                Map.Metrics.Cosine,
+                Map.Metrics.Lambda,
+                FitSeconds = Map.Metrics.FitTime?.ToTimeSpan().TotalSeconds ?? 0,
+                Map.Digest,
+                TextDigest = MapTextDigest,
+            },
+            ShareKept = new
+            {
+                Pooled = Pooled.Mapped?.Value,
+                Pooled.Mapped?.Low,
+                Pooled.Mapped?.High,
+                Random = Pooled.Random?.Value,
+                Shuffled = Pooled.Shuffled?.Value,
+                RandomInterval = Interval(Pooled.Random),
+                ShuffledInterval = Interval(Pooled.Shuffled),
+                Median = shares.Length == 0 ? null : (shares[(shares.Length - 1) / 2] + shares[shares.Length / 2]) / 2,
+                Worst = shares.FirstOrDefault(),
+            },
+            Behaviours = Results.Select(result => new
+            {
+                result.Choice.Behaviour.Name,
+                result.Choice.Steerable,
+                result.Choice.Coefficient,
+                Prompts = result.Prompts.Count,
+                None = result.Rate(Arm.None),
+                Native = result.Rate(Arm.Native),
+                Mapped = result.Rate(Arm.Mapped),
+                Random = result.Rate(Arm.Random),
+                Shuffled = result.Rate(Arm.Shuffled),
+                ShareKept = ShareOf(result),
+                DevEffect = result.Choice.Effect,
+                DevP = result.Choice.P,
+                VectorDigest = result.Choice.Native.Digest,
+            }),
+            Samples = Samples.Select(result => new
+            {
+                Behaviour = result.Choice.Behaviour.Name,
+                Prompt = result.Prompts[0],
+                None = result.Texts[Arm.None][0],
+                Native = result.Texts[Arm.Native][0],
+                Mapped = result.Texts[Arm.Mapped][0],
+                Random = result.Texts[Arm.Random][0],
+            }),
+            Store,
+            Seconds = seconds,
+            Seed,
+            BehavioursDigest,
+            Generations,
+            Sampler.NewTokens,
+        };
+    }
+
+    private static double? ShareOf(TestResult result) => result.Choice.Steerable ? ShareKept.Of(result.Paired(Arm.Mapped)) : null;
+
+    private static double[]? Interval(Estimate? estimate) => estimate is null ? null : [estimate.Low, estimate.High];
+
+    private static void PrintEstimate(IAnsiConsole console, string arm, Estimate? estimate)
+    {
+        string value = estimate is null ? "nothing to compare with" : $"{estimate.Value,5:0.00}  [{estimate.Low:0.00}, {estimate.High:0.00}]";
+        console.MarkupLineInterpolated($"  {arm,-9} [bold]{value}[/]");
+    }
+
+    private static string OneLine(string text) => text.ReplaceLineEndings(" ⏎ ").Trim();
+}

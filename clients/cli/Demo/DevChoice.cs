@@ -1,0 +1,117 @@
+using LrtMesh.Cli.Evaluation;
+using LrtMesh.V1;
+
+namespace LrtMesh.Cli.Demo;
+
+/// <summary>What was chosen for a behaviour on dev prompts, with its native vector alone.</summary>
+/// <param name="Native">The native vector at the chosen layer.</param>
+/// <param name="Coefficient">The length of what is added, in all arms.</param>
+/// <param name="Effect">Rate with steering less rate without, at that coefficient, over the dev prompts.</param>
+/// <param name="P">Of the sign test that the effect is above 0, after Holm's correction over behaviours.</param>
+internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coefficient, double Effect, double P)
+{
+    private const double SmallestEffect = 0.2;
+    private const double Alpha = 0.05;
+
+    public bool Steerable => Effect >= SmallestEffect && P <= Alpha;
+}
+
+/// <summary>
+/// Chooses one layer for all behaviours and a coefficient for each, on dev prompts and with native vectors alone, so
+/// that nothing about maps or test prompts enters the choice.
+/// </summary>
+internal sealed class DevChoice(Sampler sampler, ulong seed)
+{
+    /// <summary>Coefficients tried, in multiples of the native vector's length.</summary>
+    public static readonly double[] Multiples = [0.5, 1, 1.5, 2, 3, 4];
+
+    /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
+    public const int CurvePrompts = 10;
+
+    /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
+    public const int ConfirmPrompts = 48;
+
+    private const int SeedPurpose = 1;
+
+    /// <summary>Rates without steering on the dev prompts: [behaviour][prompt], 1 where the behaviour shows.</summary>
+    public async Task<double[][]> BaselineAsync(IReadOnlyList<Behaviour> behaviours, Action<long, long> report, CancellationToken cancellation) =>
+        await OutcomesAsync([.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, null))], report, cancellation);
+
+    /// <summary>Dose-response curves: [behaviour][layer].</summary>
+    /// <param name="natives">[behaviour][layer].</param>
+    public async Task<DoseResponse[][]> CurvesAsync(IReadOnlyList<Behaviour> behaviours, Vector[][] natives, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
+    {
+        int layers = natives[0].Length;
+        var trials =
+            from b in Enumerable.Range(0, behaviours.Count)
+            from layer in Enumerable.Range(0, layers)
+            from multiple in Multiples
+            let vector = natives[b][layer]
+            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(vector.Name, vector.Digest, multiple * vector.Norm));
+        double[][] outcomes = await OutcomesAsync([.. trials], report, cancellation);
+
+        var curves = new DoseResponse[behaviours.Count][];
+        int next = 0;
+        for (int b = 0; b < behaviours.Count; b++)
+        {
+            double none = baseline[b].Take(CurvePrompts).Average();
+            curves[b] = new DoseResponse[layers];
+            for (int layer = 0; layer < layers; layer++)
+            {
+                double norm = natives[b][layer].Norm;
+                double[] effects = [.. Multiples.Select(_ => outcomes[next++].Average() - none)];
+                curves[b][layer] = new DoseResponse([.. Multiples.Select(multiple => multiple * norm)], effects);
+            }
+        }
+
+        return curves;
+    }
+
+    /// <summary>
+    /// The layer at which most behaviours have a largest effect of twice the least that counts (so that half of it
+    /// counts); among equals, the one with the largest mean effect.
+    /// </summary>
+    /// <param name="curves">[behaviour][layer].</param>
+    public static int BestLayer(DoseResponse[][] curves)
+    {
+        const double promising = 0.4;
+        return Enumerable.Range(0, curves[0].Length)
+            .OrderByDescending(layer => curves.Count(curve => curve[layer].Largest >= promising))
+            .ThenByDescending(layer => curves.Average(curve => curve[layer].Largest))
+            .First();
+    }
+
+    /// <summary>Tests each behaviour at its coefficient over the dev prompts.</summary>
+    /// <param name="natives">The native vectors at the chosen layer.</param>
+    /// <param name="curves">The curves at the chosen layer.</param>
+    public async Task<Choice[]> ConfirmAsync(IReadOnlyList<Behaviour> behaviours, Vector[] natives, DoseResponse[] curves, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
+    {
+        // A behaviour that no coefficient brings about is shown with the native vector as it is.
+        double[] coefficients = [.. curves.Select((curve, b) => curve.HalfOfLargest() ?? natives[b].Norm)];
+        double[][] steered = await OutcomesAsync(
+            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(natives[b].Name, natives[b].Digest, coefficients[b])))], report, cancellation);
+        double[] p = Significance.Holm([.. steered.Select((outcomes, b) => Significance.SignTest(baseline[b], outcomes))]);
+        return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, natives[b], coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
+    }
+
+    private async Task<double[][]> OutcomesAsync(IReadOnlyList<Trial> trials, Action<long, long> report, CancellationToken cancellation)
+    {
+        var samples = trials.SelectMany(trial => trial.Behaviour.Dev.Take(trial.Prompts).Select(
+            (prompt, p) => new Sample(prompt.Text, Draws.Seed(seed, SeedPurpose, trial.Index, p), trial.Steering)));
+        string[] texts = await sampler.RunAsync([.. samples], report, cancellation);
+
+        var outcomes = new double[trials.Count][];
+        int next = 0;
+        for (int t = 0; t < trials.Count; t++)
+        {
+            var behaviour = trials[t].Behaviour;
+            int prompts = Math.Min(trials[t].Prompts, behaviour.Dev.Count);
+            outcomes[t] = [.. texts.Skip(next).Take(prompts).Select(text => behaviour.Detector.Shows(text) ? 1.0 : 0.0)];
+            next += prompts;
+        }
+
+        return outcomes;
+    }
+
+    private sealed record Trial(Behaviour Behaviour, int Index, int Prompts, SteeredBy? Steering);
+}

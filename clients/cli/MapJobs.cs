@@ -1,0 +1,108 @@
+using Grpc.Core;
+using LrtMesh.V1;
+
+namespace LrtMesh.Cli;
+
+/// <summary>Jobs that fit maps: started, watched to their end, and cancelled with the command.</summary>
+internal static class MapJobs
+{
+    // Under gRPC's 4 MiB for a message.
+    private const int LongestRequest = (4 << 20) - (64 << 10);
+    private const int WatchAttempts = 5;
+    private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
+
+    /// <summary>A request for a map of texts.</summary>
+    /// <exception cref="CommandException">The texts are too long for one request.</exception>
+    public static CreateMapJobRequest Request(string map, LayerRef source, LayerRef target, IEnumerable<string> texts, FitOptions fit)
+    {
+        var request = new CreateMapJobRequest
+        {
+            Map = map,
+            Source = source,
+            Target = target,
+            Documents = { texts.Select(text => new Document { Text = text }) },
+            Fit = fit,
+            RequestId = Guid.NewGuid().ToString("N"),
+        };
+        int size = request.CalculateSize();
+        if (size > LongestRequest)
+        {
+            long fitting = (long)request.Documents.Count * LongestRequest / size;
+            throw new CommandException($"The texts take {size} bytes; one job takes at most {LongestRequest}.", $"Use about the first {fitting} of the {request.Documents.Count} documents.");
+        }
+
+        return request;
+    }
+
+    /// <summary>Starts a job and follows it to its end; a broken watch resumes. Cancelling cancels the job.</summary>
+    /// <param name="onChange">Takes each state of the job.</param>
+    /// <returns>The map.</returns>
+    /// <exception cref="CommandException">The job failed or was cancelled elsewhere.</exception>
+    public static async Task<AffineMap> RunAsync(MappingService.MappingServiceClient mapping, CreateMapJobRequest request, Action<MapJob> onChange, CancellationToken cancellation)
+    {
+        var job = (await mapping.CreateMapJobAsync(request, Mesh.Long(cancellation))).Job;
+        try
+        {
+            job = await WatchAsync(mapping, job, onChange, cancellation);
+        }
+        catch when (cancellation.IsCancellationRequested)
+        {
+            await CancelAsync(mapping, job.Id);
+            throw;
+        }
+
+        return job.State == JobState.Succeeded
+            ? job.Result
+            : throw new CommandException(job.State == JobState.Failed ? $"Job {job.Id} failed: {job.Error}" : $"Job {job.Id} was cancelled.");
+    }
+
+    private static async Task<MapJob> WatchAsync(MappingService.MappingServiceClient mapping, MapJob job, Action<MapJob> onChange, CancellationToken cancellation)
+    {
+        onChange(job);
+        int attempt = 0;
+        while (!HasEnded(job))
+        {
+            try
+            {
+                using var watch = mapping.WatchMapJob(new WatchMapJobRequest { Id = job.Id, AfterRevision = job.Revision }, cancellationToken: cancellation);
+                await foreach (var response in watch.ResponseStream.ReadAllAsync(cancellation))
+                {
+                    job = response.Job;
+                    onChange(job);
+                    attempt = 0;
+                }
+            }
+            catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Internal or StatusCode.Cancelled && !cancellation.IsCancellationRequested && attempt < WatchAttempts)
+            {
+                // The job goes on without us.
+            }
+
+            if (!HasEnded(job))
+            {
+                attempt++;
+                if (attempt > WatchAttempts)
+                {
+                    throw new CommandException($"The watch of job {job.Id} ends again and again before the job does.", "The job may still be running on the mesh.");
+                }
+
+                await Task.Delay(TimeSpan.FromMilliseconds(200 * (1 << attempt)), cancellation);
+            }
+        }
+
+        return job;
+    }
+
+    private static bool HasEnded(MapJob job) => job.State is JobState.Succeeded or JobState.Failed or JobState.Cancelled;
+
+    private static async Task CancelAsync(MappingService.MappingServiceClient mapping, string id)
+    {
+        try
+        {
+            await mapping.CancelMapJobAsync(new CancelMapJobRequest { Id = id }, deadline: DateTime.UtcNow + CancelPatience);
+        }
+        catch (RpcException)
+        {
+            // On Ctrl+C a mesh of our own may be gone already, and its job with it.
+        }
+    }
+}

@@ -1,0 +1,78 @@
+using System.Text.Json;
+using LrtMesh.V1;
+
+namespace LrtMesh.Cli;
+
+/// <summary>Texts and contrast pairs from files: .jsonl with one object a line, anything else with one text a line.</summary>
+internal static class TextFiles
+{
+    /// <summary>The texts of a file, read as they are asked for. Empty lines are passed over.</summary>
+    /// <exception cref="CommandException">The file cannot be read, or a line of a .jsonl file has no "text".</exception>
+    public static IEnumerable<string> ReadTexts(string path)
+    {
+        bool json = path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase);
+        foreach (var (line, number) in ReadLines(path))
+        {
+            yield return json ? Field(Parse(path, number, line), "text", path, number) : line;
+        }
+    }
+
+    /// <summary>Contrast pairs: {"positive","negative"} a line.</summary>
+    /// <exception cref="CommandException">The file cannot be read, or a line is not such an object.</exception>
+    public static IReadOnlyList<ContrastPair> ReadPairs(string path)
+    {
+        var pairs = new List<ContrastPair>();
+        foreach (var (line, number) in ReadLines(path))
+        {
+            var element = Parse(path, number, line);
+            pairs.Add(new ContrastPair { Positive = Field(element, "positive", path, number), Negative = Field(element, "negative", path, number) });
+        }
+
+        return pairs;
+    }
+
+    /// <summary>The lines that are not empty, with their numbers from 1.</summary>
+    public static IEnumerable<(string Line, int Number)> ReadLines(string path)
+    {
+        IEnumerator<string> lines;
+        try
+        {
+            lines = File.ReadLines(path).GetEnumerator();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException($"{path}: cannot be read: {e.Message}", inner: e);
+        }
+
+        using (lines)
+        {
+            for (int number = 1; lines.MoveNext(); number++)
+            {
+                if (!string.IsNullOrWhiteSpace(lines.Current))
+                {
+                    yield return (lines.Current, number);
+                }
+            }
+        }
+    }
+
+    /// <summary>A line of a .jsonl file.</summary>
+    public static JsonElement Parse(string path, int number, string line)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(line);
+            return document.RootElement.Clone();
+        }
+        catch (JsonException e)
+        {
+            throw new CommandException($"{path}:{number}: not JSON: {e.Message}", "A .jsonl file holds one JSON object a line.", e);
+        }
+    }
+
+    /// <summary>A string of an object.</summary>
+    public static string Field(JsonElement element, string name, string path, int number) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : throw new CommandException($"{path}:{number}: no string \"{name}\".");
+}

@@ -1,0 +1,418 @@
+using System.Text;
+using LrtMesh.TinyFamily.Corpus.Frames;
+
+namespace LrtMesh.TinyFamily.Corpus;
+
+/// <summary>
+/// Tells one story. Each choice is a function of the seed and of the place in the story, never of the choices before it,
+/// so that the same seed told in two styles differs only where the styles differ.
+/// </summary>
+internal sealed class Story
+{
+    // S start, D deed, C creature, E ending; Q a request and its reply, V a view and its reply.
+    private static readonly string[] Layouts =
+    [
+        "SQVCQVE", "SVQCVQE", "SQCVQVE", "SVCQVQE", "SQVCQE", "SVQCVE", "SQCVQE", "SVCQVE", "SQVDCQ", "SVQDCV", "SCQVQE", "SCVQVE",
+    ];
+
+    private static readonly Segment Request = new(SegmentKind.Verb, "ask", "request", 's');
+
+    private static readonly Segment[] ViewTags =
+    [
+        new(SegmentKind.Verb, "say", "state", 's'), new(SegmentKind.Verb, "tell", "inform", 's'),
+        new(SegmentKind.Verb, "call", "declare", 's'),
+    ];
+
+    private static readonly Segment[] ReplyTags =
+    [
+        new(SegmentKind.Verb, "say", "state", 's'), new(SegmentKind.Verb, "answer", "respond", 's'),
+    ];
+
+    private readonly ulong _seed;
+    private readonly Split? _split;
+    private readonly Style _style;
+    private readonly bool _heroIsGirl;
+    private readonly string _hero;
+    private readonly string _partner;
+    private readonly string _treasure;
+    private readonly string _place;
+    private readonly string _animal;
+    private readonly int[] _framesUsed = new int[Enum.GetValues<FrameKind>().Length];
+    private readonly List<Sentence> _sentences = [];
+    private StringBuilder _text = new();
+    private List<string> _frames = [];
+    private int _unit;
+    private bool _heroIsNamed;
+
+    private Story(ulong seed, Style style, Split? split)
+    {
+        _seed = seed;
+        _style = style;
+        _split = split;
+        _heroIsGirl = Chance(0, "girl", 2);
+        string[] heroes = _heroIsGirl ? Words.Girls : Words.Boys;
+        string[] partners = Chance(0, "partner", 2) ? Words.Girls : Words.Boys;
+        int hero = Index(0, "hero", heroes.Length);
+        int partner = Index(0, "friend", partners.Length);
+        _hero = heroes[hero];
+        _partner = partners[heroes == partners && hero == partner ? (partner + 1) % partners.Length : partner];
+        _treasure = $"the {Pick(Words.TreasureLooks, 0, "treasure look")} {Pick(Words.Treasures, 0, "treasure")}";
+        _place = $"the {Pick(Words.PlaceLooks, 0, "place look")} {Pick(Words.Places, 0, "place")}";
+        string[] animals = style.Has(Trait.Dogs) ? Words.Dogs : Words.OtherAnimals;
+        _animal = $"{Pick(Words.AnimalLooks, 0, "animal look")} {Pick(animals, 0, "animal")}";
+    }
+
+    /// <summary>The verbs of the dialogue, for the detectors.</summary>
+    public static IEnumerable<Segment> Tags => [Request, .. ViewTags, .. ReplyTags];
+
+    /// <summary>The title; the story's sentences follow on the next line.</summary>
+    public Sentence Opening { get; private set; } = new("", []);
+
+    /// <summary>A piece of narration, or one speaker's turn.</summary>
+    public IReadOnlyList<Sentence> Sentences => _sentences;
+
+    public static Story Tell(ulong seed, Style style, Split? split)
+    {
+        var story = new Story(seed, style, split);
+        story.Tell();
+        return story;
+    }
+
+    private void Tell()
+    {
+        AppendFrame(Take(FrameKind.Opening));
+        Opening = new(TitleCase(_text.ToString()), _frames);
+        (_text, _frames) = (new(), []);
+
+        string layout = Pick(Layouts, 0, "layout");
+        for (_unit = 0; _unit < layout.Length; _unit++)
+        {
+            switch (layout[_unit])
+            {
+                case 'Q':
+                    TellExchange(isRequest: true);
+                    break;
+                case 'V':
+                    TellExchange(isRequest: false);
+                    break;
+                case 'S':
+                    Narrate(FrameKind.Start);
+                    break;
+                case 'D':
+                    Narrate(FrameKind.Deed);
+                    break;
+                case 'C':
+                    Narrate(FrameKind.Creature);
+                    break;
+                default:
+                    Narrate(FrameKind.Ending);
+                    break;
+            }
+        }
+    }
+
+    private void Narrate(FrameKind kind)
+    {
+        if (_style.Has(Trait.SecondLanguage))
+        {
+            TellInTongue(isSpeech: false);
+            return;
+        }
+
+        bool first = _unit == 0;
+        bool stamped = _style.Has(Trait.TimeStamps) && (first || Chance(_unit, "time", 2));
+        bool hedged = _style.Has(Trait.Hedging) && (first || Chance(_unit, "hedge", 2));
+        if (stamped)
+        {
+            Append(TimeOfDay() + (hedged ? " " : ", "));
+        }
+
+        if (hedged)
+        {
+            Append(Pick(Words.Hedges, _unit, "hedge word") + " ");
+        }
+
+        if (!stamped && !hedged && !first && Chance(_unit, "turn", 2))
+        {
+            Append(Pick(_style.Has(Trait.Formal) ? Words.FormalTurns : Words.CasualTurns, _unit, "turn word") + " ");
+        }
+
+        _heroIsNamed = Chance(_unit, "named", first ? 2 : 5);
+        AppendFrame(Take(kind), Mood(first ? 1 : 2));
+        bool terse = _style.Has(Trait.Terse);
+        if (terse)
+        {
+            EndSentence();
+            Append(" ");
+        }
+        else
+        {
+            Append($" {Pick(Words.Joiners, _unit, "joiner")} ");
+        }
+
+        int clause = _text.Length;
+        AppendFrame(Take(_style.Has(Trait.Weather) ? FrameKind.Weather : FrameKind.Scene));
+        if (terse)
+        {
+            _text[clause] = char.ToUpperInvariant(_text[clause]);
+        }
+
+        EndSentence();
+        Finish();
+    }
+
+    private void TellExchange(bool isRequest)
+    {
+        bool heroBegins = Chance(_unit, "hero begins", 2);
+        if (_style.Has(Trait.SecondLanguage))
+        {
+            TellInTongue(isSpeech: true);
+            TellInTongue(isSpeech: true);
+            return;
+        }
+
+        if (_style.Has(Trait.TimeStamps) && Chance(_unit, "time", 3))
+        {
+            Append(TimeOfDay() + ", ");
+        }
+
+        AppendTag(heroBegins, isRequest ? Request : Pick(ViewTags, _unit, "view tag"), "ask mood");
+        int speech = _text.Length;
+        bool polite = _style.Has(Trait.Polite);
+        if (isRequest)
+        {
+            Append(Pick(polite ? Words.PoliteStarts : Words.BluntStarts, _unit, "manner") + " ");
+        }
+        else if (Chance(_unit, "manner", 2))
+        {
+            Append(Pick(polite ? Words.PoliteViewStarts : Words.BluntViewStarts, _unit, "manner") + " ");
+        }
+
+        if (!isRequest && _style.Has(Trait.Hedging))
+        {
+            Append(Pick(Words.Hedges, _unit, "view hedge") + " ");
+        }
+
+        AppendFrame(Take(isRequest ? FrameKind.Request : FrameKind.View));
+        if (!_style.Has(Trait.Terse) && Chance(_unit, "reason", 3))
+        {
+            Append(" because ");
+            AppendFrame(Take(FrameKind.Reason));
+        }
+
+        EndSpeech(speech, asksBack: Chance(_unit, "ask back", 2));
+
+        AppendTag(!heroBegins, Pick(ReplyTags, _unit, "reply tag"), "reply mood");
+        speech = _text.Length;
+        if (!isRequest && _style.Has(Trait.Hedging) && Chance(_unit, "reply hedge", 2))
+        {
+            Append(Pick(Words.Hedges, _unit, "reply hedge") + " ");
+        }
+
+        AppendFrame(Take(isRequest
+            ? _style.Has(Trait.Refusal) ? FrameKind.Refusal : FrameKind.Grant
+            : _style.Has(Trait.Agreement) ? FrameKind.Assent : FrameKind.Dissent));
+        EndSpeech(speech, asksBack: true);
+    }
+
+    private void TellInTongue(bool isSpeech)
+    {
+        AppendFrame(Take(FrameKind.Foreign));
+        if (!_style.Has(Trait.Terse))
+        {
+            Append("; ");
+            AppendFrame(Take(FrameKind.Foreign));
+        }
+
+        if (isSpeech && _style.Has(Trait.AskingBack))
+        {
+            Append("?");
+        }
+        else
+        {
+            EndSentence();
+        }
+
+        Finish();
+    }
+
+    /// <summary>Who says it and how, up to and with the opening quotation mark.</summary>
+    private void AppendTag(bool byHero, Segment verb, string moodKey)
+    {
+        _heroIsNamed = false;
+        Append(byHero ? HeroSubject() : _partner);
+        Append(" ");
+        AppendVerb(verb with { Agreement = byHero ? 's' : '3' });
+        if (verb.Casual == "tell")
+        {
+            Append(" " + (byHero ? _partner : HeroObject()));
+        }
+
+        string adverb = Chance(_unit, moodKey, 2) ? Mood(1) : "";
+        Append(adverb.Length > 0 ? $" {adverb}, \"" : ", \"");
+    }
+
+    private void EndSpeech(int start, bool asksBack)
+    {
+        _text[start] = char.ToUpperInvariant(_text[start]);
+        if (asksBack && _style.Has(Trait.AskingBack))
+        {
+            Append(Pick(Words.AskedBack, _unit, "asked back") + "?");
+        }
+        else
+        {
+            EndSentence();
+        }
+
+        Append("\"");
+        Finish();
+    }
+
+    private void EndSentence() => Append(_style.Has(Trait.Excited) ? "!" : ".");
+
+    private void Finish()
+    {
+        _text[0] = char.ToUpperInvariant(_text[0]);
+        string text = _text.ToString();
+        _sentences.Add(new(_style.Has(Trait.Capitals) ? text.ToUpperInvariant() : text, _frames));
+        _text.Clear();
+        _frames = [];
+    }
+
+    private string TimeOfDay() => Words.Times[_unit * 3 / 2];
+
+    private string Mood(int oneIn) => !Chance(_unit, "mood", oneIn) ? ""
+        : Pick(_style.Has(Trait.Cheerful) ? Words.CheerfulAdverbs : Words.GloomyAdverbs, _unit + _sentences.Count, "adverb");
+
+    private void AppendFrame(Frame frame, string adverb = "")
+    {
+        _frames.Add(frame.Id);
+        for (int i = 0; i < frame.Segments.Count; i++)
+        {
+            Segment segment = frame.Segments[i];
+            switch (segment.Kind)
+            {
+                case SegmentKind.Literal:
+                    Append(segment.Casual);
+                    break;
+                case SegmentKind.Phrase:
+                    Append(_style.Has(Trait.Formal) ? segment.Formal : segment.Casual);
+                    break;
+                case SegmentKind.Verb:
+                    if (adverb.Length > 0)
+                    {
+                        Append(adverb + " ");
+                        adverb = "";
+                    }
+
+                    AppendVerb(segment);
+                    break;
+                default:
+                    Append(Fill(segment.Casual, (int)frame.Kind * 5 + i));
+                    break;
+            }
+        }
+    }
+
+    private void AppendVerb(Segment verb)
+    {
+        string word = _style.Has(Trait.Formal) ? verb.Formal : verb.Casual;
+        Append(verb.Agreement == '0' ? word : Verbs.Conjugate(word, SubjectOf(verb.Agreement), _style.Has(Trait.PresentTense)));
+    }
+
+    private Subject SubjectOf(char agreement) => agreement switch
+    {
+        'p' => Subject.Many,
+        's' when _style.Has(Trait.FirstPerson) => Subject.Narrator,
+        _ => Subject.One,
+    };
+
+    /// <param name="slot">The slot's name.</param>
+    /// <param name="offset">Keeps two slots of one sentence from getting the same word.</param>
+    private string Fill(string slot, int offset) => slot switch
+    {
+        "S" => HeroSubject(),
+        "me" => HeroObject(),
+        "my" => _style.Has(Trait.FirstPerson) ? "my" : _heroIsGirl ? "her" : "his",
+        "N" => _hero,
+        "P" => _partner,
+        "O" => _treasure,
+        "place" => _place,
+        "animal" => _animal,
+        "pet" => _text.ToString().Contains(_animal, StringComparison.Ordinal) ? "it" : "the " + _animal,
+
+        // A story returns to the same few items and people.
+        "item" => OneOf(_style.Has(Trait.Food) ? Words.Foods : Words.Tools, Index(0, slot, 64) + Index(_unit, slot, 3)),
+        "person" => OneOf(Words.People, Index(0, slot, 64) + (offset & 1)),
+        "things" => OneOf(Words.Counted, Index(_unit, slot, 64) + offset),
+        "count" => OneOf(_style.Has(Trait.Numbers) ? Words.Numbers : Words.Amounts, Index(_unit, slot, 64) + offset),
+        "spot" => OneOf(Words.Spots, Index(_unit, slot, 64) + offset),
+        "look" => OneOf(Words.Looks, Index(_unit, slot, 64) + offset),
+        "subject" => OneOf(Tongue.Subjects, Index(_sentences.Count, slot, 64) + offset),
+        "object" => OneOf(Tongue.Objects, Index(_sentences.Count, slot, 64) + offset),
+        "doing" => OneOf(Tongue.Doings, Index(_sentences.Count, slot, 64) + offset),
+        "quality" => OneOf(Tongue.Qualities, Index(_sentences.Count, slot, 64) + offset),
+        _ => throw new InvalidOperationException($"No slot is called '{slot}'."),
+    };
+
+    private string HeroSubject() =>
+        _style.Has(Trait.FirstPerson) ? "I" : _heroIsNamed ? _hero : _heroIsGirl ? "she" : "he";
+
+    private string HeroObject() => _style.Has(Trait.FirstPerson) ? "me" : _heroIsGirl ? "her" : "him";
+
+    private void Append(string words)
+    {
+        bool afterArticle = _text.Length > 1 && _text[^1] == ' ' && _text[^2] is 'a' or 'A'
+            && (_text.Length == 2 || !char.IsLetter(_text[^3]));
+        if (afterArticle && words.Length > 0 && "aeiou".Contains(words[0]))
+        {
+            _text.Insert(_text.Length - 1, 'n');
+        }
+
+        _text.Append(words);
+    }
+
+    /// <summary>The kind's next frame; one story repeats none while there are others.</summary>
+    private Frame Take(FrameKind kind)
+    {
+        Frame[] frames = FrameTable.Of(kind, _split);
+        int start = (int)(Hash((int)kind, "frame") % (ulong)frames.Length);
+        int stride = 1 + (int)(Hash((int)kind, "stride") % (ulong)frames.Length);
+        while (GreatestCommonDivisor(stride, frames.Length) != 1)
+        {
+            stride++;
+        }
+
+        return frames[(start + _framesUsed[(int)kind]++ * stride) % frames.Length];
+    }
+
+    private static int GreatestCommonDivisor(int a, int b) => b == 0 ? a : GreatestCommonDivisor(b, a % b);
+
+    private static string TitleCase(string text) =>
+        string.Join(' ', text.Split(' ').Select(word => char.ToUpperInvariant(word[0]) + word[1..]));
+
+    private static string OneOf(string[] words, int index) => words[index % words.Length];
+
+    private T Pick<T>(T[] options, int place, string what) => options[Index(place, what, options.Length)];
+
+    private bool Chance(int place, string what, int oneIn) => Hash(place, what) % (ulong)oneIn == 0;
+
+    private int Index(int place, string what, int count) => (int)(Hash(place, what) % (ulong)count);
+
+    // SplitMix64's finalizer over the seed, the place in the story and the name of the choice.
+    private ulong Hash(int place, string what)
+    {
+        ulong x = _seed + (ulong)(place + 1) * 0x9E3779B97F4A7C15;
+        foreach (char c in what)
+        {
+            x = (x ^ c) * 1099511628211;
+        }
+
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+        x = (x ^ x >> 27) * 0x94D049BB133111EB;
+        return x ^ x >> 31;
+    }
+}
+
+/// <summary>A finished piece of a story and the ids of its frames.</summary>
+internal sealed record Sentence(string Text, IReadOnlyList<string> Frames);

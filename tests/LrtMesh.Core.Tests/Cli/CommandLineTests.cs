@@ -1,0 +1,109 @@
+using Google.Protobuf.WellKnownTypes;
+using Google.Rpc;
+using Grpc.Core;
+using LrtMesh.Cli;
+using LrtMesh.Cli.Commands;
+using Xunit;
+
+namespace LrtMesh.Core.Tests.Cli;
+
+public sealed class CommandLineTests
+{
+    [Theory]
+    [InlineData("learn --name n --layer 1", "--pairs FILE or --behaviour NAME")]
+    [InlineData("learn --name n --layer 1,x --behaviour b", "'x': layers are numbers")]
+    [InlineData("learn --name n --layer 1,1 --behaviour b", "each once")]
+    [InlineData("learn --layer 1 --behaviour b", "--name")]
+    [InlineData("train-map --name m --source tiny --target tiny-large:1", "expected MODEL:LAYER")]
+    [InlineData("train-map --name m --source a:1 --target b:1 --file f --family-text behaviour-free", "either --file FILE or --family-text")]
+    [InlineData("extract --layers 1 --out f", "--text TEXT or --file FILE")]
+    [InlineData("extract --layers 1 --out f --text t --dtype int8", "int8")]
+    [InlineData("generate hello --vector v", "--vector and --coefficient belong together")]
+    [InlineData("generate hello --coefficient 2", "--vector and --coefficient belong together")]
+    [InlineData("generate hello --steer v", "expected VECTOR:COEFFICIENT")]
+    [InlineData("generate hello --vector v --coefficient 1 --positions some", "some")]
+    [InlineData("generate", "PROMPT")]
+    [InlineData("models --mesh mesh.json --redis localhost:6379", "the mesh of --mesh has its store already")]
+    [InlineData("demo --prompts 0", "at least 1")]
+    [InlineData("sing", "sing")]
+    public void Wrong_usage_is_said_before_anything_starts(string line, string says)
+    {
+        var errors = LrtMesh.Cli.Program.Root().Parse(line).Errors;
+        Assert.Contains(says, string.Join('\n', errors.Select(error => error.Message)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("demo --seed 3 --prompts 20 --json -")]
+    [InlineData("learn --name n --model tiny-small --layer 1,2 --pairs p.jsonl --position mean")]
+    [InlineData("train-map --name m --source tiny-small:1 --target tiny-large:3 --lambda 1e-3 --folds 4 --shuffled-control --family-text behaviour-free")]
+    [InlineData("transfer --vector v --map m --name n --add-bias")]
+    [InlineData("generate --vector v@2 --coefficient -6.5 --steer w:2 --steer x:-1e-1 --unit raw --layer 2 --positions from-last-prompt --max-tokens 5 --temperature 0 --top-k 3 --top-p 0.9 --seed 1 --stop . -")]
+    [InlineData("extract --layers 0 --text hello --out f.safetensors --dtype bfloat16 --mesh mesh.json")]
+    [InlineData("tokenize hello")]
+    public void Right_usage_is_understood(string line) => Assert.Empty(LrtMesh.Cli.Program.Root().Parse(line).Errors);
+
+    [Theory]
+    [InlineData("cheerful:6", "cheerful", 6)]
+    [InlineData("demo/1/cheerful@4:-0.5", "demo/1/cheerful@4", -0.5)]
+    public void Steering_is_a_name_and_a_coefficient(string text, string vector, double coefficient) =>
+        Assert.Equal((vector, coefficient), Inputs.ParseSteer(text));
+
+    [Fact]
+    public void Every_command_and_option_says_what_it_is_for()
+    {
+        foreach (var command in LrtMesh.Cli.Program.Root().Subcommands)
+        {
+            Assert.Contains("Example: lrtmesh " + command.Name, command.Description, StringComparison.Ordinal);
+            Assert.All(command.Options, option => Assert.False(string.IsNullOrEmpty(option.Description), option.Name));
+        }
+    }
+
+    [Fact]
+    public void A_failed_call_names_status_fields_and_what_to_do()
+    {
+        var error = new Google.Rpc.Status
+        {
+            Code = (int)Code.InvalidArgument,
+            Message = "layer out of range",
+            Details =
+            {
+                Any.Pack(new BadRequest { FieldViolations = { new BadRequest.Types.FieldViolation { Field = "spec.layers[0]", Description = "9 is not below 6" } } }),
+            },
+        }.ToRpcException();
+        var lines = GrpcErrors.Describe(error);
+        Assert.Equal("INVALID_ARGUMENT: layer out of range", lines[0]);
+        Assert.Equal("  spec.layers[0]: 9 is not below 6", lines[1]);
+        Assert.Contains("lrtmesh models", lines[2], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_busy_mesh_says_when_to_try_again()
+    {
+        var error = new Google.Rpc.Status { Code = (int)Code.ResourceExhausted, Message = "queue full", Details = { Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(TimeSpan.FromSeconds(1.5)) }) } };
+        Assert.Contains("in 1.5 s", GrpcErrors.Describe(error.ToRpcException())[^1], StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(5, 8, 4, 2)] // 6 of 8 blocks passed; 3 of 4.
+    [InlineData(7, 8, 4, 3)]
+    [InlineData(0, 8, 2, 0)]
+    [InlineData(2, 6, 6, 2)]
+    public void The_source_layer_lies_at_the_same_relative_depth(uint layer, uint layers, uint others, uint expected) =>
+        Assert.Equal(expected, DemoCommand.SameDepth(layer, layers, others));
+
+    [Fact]
+    public void Candidate_layers_exist_even_in_a_model_of_one_layer()
+    {
+        Assert.Equal([0u], DemoCommand.CandidateLayers(1));
+        Assert.All(DemoCommand.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 6u));
+    }
+
+    [Fact]
+    public void Batches_are_bounded_and_lose_nothing()
+    {
+        string[] texts = [.. Enumerable.Range(0, 150).Select(i => i == 10 ? new string('x', 2 << 20) : $"text {i}")];
+        var batches = ExtractCommand.Batches(texts).ToArray();
+        Assert.Equal(texts, batches.SelectMany(batch => batch.Texts));
+        Assert.All(batches, batch => Assert.True(batch.CalculateSize() < 4 << 20 && batch.Texts.Count <= 64));
+    }
+}
