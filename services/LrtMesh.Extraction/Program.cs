@@ -1,6 +1,4 @@
-namespace LrtMesh.Extraction;
+using LrtMesh.Extraction;
+using LrtMesh.ServiceDefaults;
 
-internal static class Program
-{
-    private static void Main() { }
-}
+return await RoleHost.RunAsync(settings => ExtractionRole.Build(ModelRoleOptions.From(settings)), args);

@@ -1,6 +1,5 @@
-namespace LrtMesh.Generation;
+using LrtMesh.Extraction;
+using LrtMesh.Generation;
+using LrtMesh.ServiceDefaults;
 
-internal static class Program
-{
-    private static void Main() { }
-}
+return await RoleHost.RunAsync(settings => GenerationRole.Build(ModelRoleOptions.From(settings)), args);

@@ -1,6 +1,4 @@
-namespace LrtMesh.Mapping;
+using LrtMesh.Mapping;
+using LrtMesh.ServiceDefaults;
 
-internal static class Program
-{
-    private static void Main() { }
-}
+return await RoleHost.RunAsync(settings => MappingRole.Build(MappingOptions.From(settings)), args);

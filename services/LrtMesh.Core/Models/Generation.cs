@@ -34,6 +34,7 @@ public sealed class Generation
     private readonly Channel<int> _tokens = Channel.CreateUnbounded<int>(new() { SingleReader = true, SingleWriter = true }); // bounded by MaxTokens
     private readonly TaskCompletionSource<GenerationOutcome> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly long _arrived = Stopwatch.GetTimestamp();
+    private volatile bool _stopping;
 
     internal Generation(GenerationRequest request, CancellationToken cancellation)
     {
@@ -47,7 +48,12 @@ public sealed class Generation
     /// <summary>How it ended; fails with what went wrong.</summary>
     public Task<GenerationOutcome> Outcome => _outcome.Task;
 
+    /// <summary>Ends it before its next step, with the outcome of what it has generated so far: a stop string has come.</summary>
+    public void Stop() => _stopping = true;
+
     internal GenerationRequest Request { get; }
+
+    internal bool IsStopping => _stopping;
 
     internal CancellationToken Cancellation { get; }
 

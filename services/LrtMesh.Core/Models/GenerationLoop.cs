@@ -10,7 +10,7 @@ namespace LrtMesh.Core.Models;
 /// hold up a short one. Everything but <see cref="Enqueue"/> runs on the model thread.
 /// </summary>
 /// <remarks>
-/// A step: (1) drop cancelled sequences; (2) admit waiting ones into free slots, read their prompts together and choose their
+/// A step: (1) drop cancelled and stopped sequences; (2) admit waiting ones into free slots, read their prompts together and choose their
 /// first tokens; (3) advance every live sequence by one token. Live sequences fill the cache's slots from 0 without gaps.
 /// </remarks>
 internal sealed class GenerationLoop : IDisposable
@@ -60,7 +60,7 @@ internal sealed class GenerationLoop : IDisposable
     /// <summary>Advances everything that is live by one token.</summary>
     public void Step()
     {
-        DropCancelled();
+        DropStopped();
         var admitted = Admit();
         if (admitted > 0)
         {
@@ -105,13 +105,18 @@ internal sealed class GenerationLoop : IDisposable
         return true;
     }
 
-    private void DropCancelled()
+    private void DropStopped()
     {
         for (var slot = _live.Count - 1; slot >= 0; slot--)
         {
             if (_live[slot].Generation.Cancellation.IsCancellationRequested)
             {
                 _live[slot].Generation.Fail(new OperationCanceledException(_live[slot].Generation.Cancellation));
+                Remove(slot);
+            }
+            else if (_live[slot].Generation.IsStopping)
+            {
+                _live[slot].Finish(reachedEndOfSequence: false);
                 Remove(slot);
             }
         }

@@ -63,9 +63,15 @@ internal sealed class LiveSequence
             return false;
         }
 
-        var applied = Steerings.Select((s, i) => new AppliedSteering(s, _steered[i], _steered[i] == 0 ? 0 : _relativeChange[i] / _steered[i]));
-        Generation.Finish(new GenerationOutcome(ends, Generated, [.. applied], _queued, _firstToken));
+        Finish(ends);
         return true;
+    }
+
+    /// <summary>Tells how it ended.</summary>
+    public void Finish(bool reachedEndOfSequence)
+    {
+        var applied = Steerings.Select((s, i) => new AppliedSteering(s, _steered[i], _steered[i] == 0 ? 0 : _relativeChange[i] / _steered[i]));
+        Generation.Finish(new GenerationOutcome(reachedEndOfSequence, Generated, [.. applied], _queued, _firstToken));
     }
 
     /// <summary>The steering table's row for a token at an absolute position; 0 where nothing steers it.</summary>

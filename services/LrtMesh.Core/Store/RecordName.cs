@@ -11,7 +11,7 @@ public static class RecordName
     public const int MaxLength = 128;
 
     private static readonly SearchValues<char> Allowed =
-        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/");
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@");
 
     /// <summary>Passes a name that can be stored.</summary>
     /// <param name="name">The name.</param>
@@ -37,5 +37,5 @@ public static class RecordName
         }
     }
 
-    private const string Rule = "must be 1 to 128 characters of a-z A-Z 0-9 . _ - and /";
+    private const string Rule = "must be 1 to 128 characters of a-z A-Z 0-9 . _ - @ and /";
 }

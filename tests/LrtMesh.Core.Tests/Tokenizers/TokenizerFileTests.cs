@@ -96,7 +96,7 @@ public sealed class TokenizerFileTests(TrainedTokenizer trained) : IClassFixture
         using var copy = new TrainedTokenizer();
         Assert.Equal(trained.Tokenizer.Digest, copy.Tokenizer.Digest);
 
-        Change(copy.Folder, "tokenizer_config.json", "eos_token", "\"the\"");
+        Change(copy.Folder, "tokenizer_config.json", "eos_token", "\"a\"");
         Assert.NotEqual(trained.Tokenizer.Digest, Tokenizer.Load(copy.Folder).Digest);
     }
 

@@ -1,0 +1,79 @@
+using LrtMesh.Core;
+using LrtMesh.Core.Models;
+using LrtMesh.Core.Tensors;
+
+namespace LrtMesh.Extraction;
+
+/// <summary>The models that a role holds, by name.</summary>
+public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
+{
+    private SortedDictionary<string, LoadedModel>? _models;
+
+    /// <summary>All models, by name.</summary>
+    /// <exception cref="LrtMeshException">Unavailable: they are still being loaded.</exception>
+    public IReadOnlyCollection<LoadedModel> All => Loaded.Values;
+
+    private SortedDictionary<string, LoadedModel> Loaded => _models
+        ?? throw new LrtMeshException(ErrorReason.Unavailable, "the models are still being loaded; try again") { RetryAfter = TimeSpan.FromSeconds(1) };
+
+    /// <summary>The model that a request names.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="field">Proto path of the field that holds it.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument: no name. NotFound: no such model is loaded here.</exception>
+    public LoadedModel Find(string name, string field)
+    {
+        if (name.Length == 0)
+        {
+            throw LrtMeshException.Invalid(field, $"must name a model; loaded here: {string.Join(", ", Loaded.Keys)}");
+        }
+
+        return Loaded.TryGetValue(name, out var model)
+            ? model
+            : throw LrtMeshException.NotFound(field, $"there is no model '{name}' here; loaded are: {string.Join(", ", Loaded.Keys)}");
+    }
+
+    /// <summary>Loads models, one after the other.</summary>
+    /// <exception cref="LrtMeshException">A name comes twice, or a checkpoint is unreadable, damaged or unsupported.</exception>
+    public Task LoadAsync(IReadOnlyList<ModelSource> sources, CancellationToken cancellation) => Task.Run(() => Load(sources, cancellation), cancellation);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var model in _models?.Values ?? Enumerable.Empty<LoadedModel>())
+        {
+            model.Dispose();
+        }
+    }
+
+    private void Load(IReadOnlyList<ModelSource> sources, CancellationToken cancellation)
+    {
+        NativeTorch.EnsureLoaded();
+        var models = new SortedDictionary<string, LoadedModel>(StringComparer.Ordinal);
+        try
+        {
+            foreach (var source in sources)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                if (models.ContainsKey(source.Name))
+                {
+                    throw LrtMeshException.Invalid("models", $"'{source.Name}' is given twice");
+                }
+
+                var model = LoadedModel.Load(source.Name, source.Folder);
+                models.Add(source.Name, model);
+                ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, source.Folder);
+            }
+        }
+        catch
+        {
+            foreach (var model in models.Values)
+            {
+                model.Dispose();
+            }
+
+            throw;
+        }
+
+        _models = models;
+    }
+}

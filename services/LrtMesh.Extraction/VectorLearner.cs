@@ -1,0 +1,155 @@
+using LrtMesh.Core;
+using LrtMesh.Core.Models;
+using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Steering;
+using LrtMesh.ServiceDefaults;
+using LrtMesh.V1;
+
+namespace LrtMesh.Extraction;
+
+/// <summary>Learns vectors from contrast pairs and stores them.</summary>
+public sealed class VectorLearner(ModelRegistry models, StoreConnection connection, ILogger<VectorLearner> logger)
+{
+    private const int MinPairs = 2;
+    private const int MaxPairs = 4096;
+    private const int TextsAtATime = 128; // whose hidden states of all tokens are held at once
+
+    /// <summary>Learns one vector a layer.</summary>
+    /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
+    public async Task<IReadOnlyList<LearntVector>> LearnAsync(LearnVectorRequest request, CancellationToken cancellation)
+    {
+        var model = models.Find(request.Model, "model");
+        var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
+        Check(request, names, model);
+        var texts = request.Pairs.SelectMany(pair => new[] { pair.Positive, pair.Negative }).ToArray();
+        var tokens = Split(texts, model);
+        var states = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
+
+        // All are learnt before the first is stored: a request that fails leaves nothing behind.
+        var learnt = new (SteeringVector Vector, LearntDirection Direction)[names.Length];
+        for (var layer = 0; layer < names.Length; layer++)
+        {
+            var direction = DifferenceOfMeans.Learn(
+                [.. states[layer].Where((_, text) => text % 2 == 0)], [.. states[layer].Where((_, text) => text % 2 == 1)]);
+            learnt[layer] = (SteeringVector.Create(Describe(request, names[layer], request.Layers[layer], model), direction.Direction), direction);
+        }
+
+        var stored = new List<LearntVector>(names.Length);
+        foreach (var (vector, direction) in learnt)
+        {
+            var info = (await connection.Store.Vectors.PutAsync(vector, cancellation)).Info;
+            stored.Add(new LearntVector { Vector = info, Auc = direction.Auc, MeanHiddenNorm = direction.MeanHiddenNorm });
+            ExtractionLog.Learnt(logger, info.Name, info.Layer, info.Model, request.Pairs.Count, direction.Auc);
+        }
+
+        return stored;
+    }
+
+    private static void Check(LearnVectorRequest request, string[] names, LoadedModel model)
+    {
+        var check = new RequestCheck();
+        check.Name(names.MaxBy(name => name.Length) ?? request.Name, "name");
+        check.Layers(request.Layers, "layers", model);
+        check.Require(request.Pairs.Count is >= MinPairs and <= MaxPairs, "pairs", $"must be {MinPairs} to {MaxPairs} pairs, not {request.Pairs.Count}");
+        for (var i = 0; i < request.Pairs.Count; i++)
+        {
+            check.Require(request.Pairs[i].Positive.Length > 0, $"pairs[{i}].positive", "must not be empty");
+            check.Require(request.Pairs[i].Negative.Length > 0, $"pairs[{i}].negative", "must not be empty");
+        }
+
+        if (check.Known(request.Method, "method"))
+        {
+            check.Require(
+                request.Method is VectorMethod.Unspecified or VectorMethod.DifferenceOfMeans, "method", $"must be VECTOR_METHOD_DIFFERENCE_OF_MEANS: {request.Method} is not learnt from pairs");
+        }
+
+        check.Known(request.Position, "position");
+        check.Throw();
+    }
+
+    /// <summary>Texts are split as prompts are, special tokens included, so that a vector meets the states that it was learnt from.</summary>
+    private static TextToken[][] Split(string[] texts, LoadedModel model)
+    {
+        var tokens = texts.Select(text => model.Tokenizer.Encode(text, addSpecialTokens: true).ToArray()).ToArray();
+        var check = new RequestCheck();
+        for (var i = 0; i < tokens.Length; i++)
+        {
+            check.RequireRange(
+                tokens[i].Length <= model.Description.Context,
+                $"pairs[{i / 2}].{(i % 2 == 0 ? "positive" : "negative")}",
+                $"has {tokens[i].Length} tokens, and {model.Name} reads at most {model.Description.Context}");
+        }
+
+        check.Throw();
+        return tokens;
+    }
+
+    /// <summary>For each layer and text the state that stands for it, [width].</summary>
+    private static async Task<List<float[]>[]> ReadAsync(
+        LoadedModel model, TextToken[][] tokens, int[] layers, LearnPosition position, CancellationToken cancellation)
+    {
+        var states = layers.Select(_ => new List<float[]>(tokens.Length)).ToArray();
+        var width = (int)model.Description.Width;
+        foreach (var part in tokens.Chunk(TextsAtATime))
+        {
+            var sequences = await model.CaptureAsync([.. part.Select(text => Array.ConvertAll(text, token => token.Id))], layers, cancellation);
+            for (var text = 0; text < part.Length; text++)
+            {
+                for (var layer = 0; layer < layers.Length; layer++)
+                {
+                    var rows = sequences[text].Layers[layer]; // [tokens, width]
+                    states[layer].Add(position == LearnPosition.Mean ? Mean(rows, part[text], width) : rows[^width..]);
+                }
+            }
+        }
+
+        return states;
+    }
+
+    /// <summary>Mean over the rows of the text's own tokens: those that were added around it are not part of it.</summary>
+    private static float[] Mean(float[] rows, TextToken[] tokens, int width)
+    {
+        var sums = new double[width];
+        var count = 0;
+        for (var row = 0; row < tokens.Length; row++)
+        {
+            if (tokens[row].End == tokens[row].Start)
+            {
+                continue;
+            }
+
+            count++;
+            for (var i = 0; i < width; i++)
+            {
+                sums[i] += rows[(row * width) + i];
+            }
+        }
+
+        return Array.ConvertAll(sums, sum => (float)(sum / count));
+    }
+
+    private static Vector Describe(LearnVectorRequest request, string name, uint layer, LoadedModel model)
+    {
+        using var digest = new ContentDigest();
+        digest.Add("pairs");
+        foreach (var pair in request.Pairs)
+        {
+            digest.Add(pair.Positive).Add(pair.Negative);
+        }
+
+        return new Vector
+        {
+            Name = name,
+            Model = model.Name,
+            ModelDigest = model.Description.Digest,
+            Layer = layer,
+            Provenance = new VectorProvenance
+            {
+                Method = VectorMethod.DifferenceOfMeans,
+                DataDigest = digest.Finish(),
+                Pairs = (uint)request.Pairs.Count,
+                Position = request.Position == LearnPosition.Unspecified ? LearnPosition.Last : request.Position,
+            },
+        };
+    }
+}

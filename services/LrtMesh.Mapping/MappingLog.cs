@@ -1,0 +1,16 @@
+namespace LrtMesh.Mapping;
+
+internal static partial class MappingLog
+{
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job}: map {Map} from {Rows} rows, held-out R2 {R2}, in {Seconds} s")]
+    public static partial void Fitted(ILogger logger, string job, string map, long rows, double r2, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} ended without a map: {Why}")]
+    public static partial void Ended(ILogger logger, string job, string why);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Job {Job} failed")]
+    public static partial void Failed(ILogger logger, Exception error, string job);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Job {Job} has ended, and the store could not be told")]
+    public static partial void NotRecorded(ILogger logger, Exception error, string job);
+}

@@ -1,0 +1,41 @@
+using LrtMesh.ServiceDefaults;
+
+namespace LrtMesh.Mapping;
+
+/// <summary>What the mapping role is told before it starts.</summary>
+public sealed record MappingOptions : RoleOptions
+{
+    /// <summary>
+    /// Addresses of the roles that serve hidden states, asked for anew at each job. Nothing else is ever dialled: a request names
+    /// models, and these say where they are.
+    /// </summary>
+    public required Func<IReadOnlyList<Uri>> Endpoints { get; init; }
+
+    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>endpoints</c> (URLs, separated by commas).</summary>
+    /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
+    public static MappingOptions From(RoleSettings settings)
+    {
+        var endpoints = new List<Uri>();
+        foreach (var item in settings.Items("endpoints"))
+        {
+            if (Uri.TryCreate(item, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" or "dns")
+            {
+                endpoints.Add(uri!);
+            }
+            else
+            {
+                settings.Wrong("endpoints", $"must be URLs such as http://127.0.0.1:5001, separated by commas, not '{item}'");
+            }
+        }
+
+        var options = new MappingOptions
+        {
+            Address = settings.Address(),
+            Port = settings.Port(),
+            Redis = settings.Required("redis", "the store as HOST:PORT"),
+            Endpoints = () => endpoints,
+        };
+        settings.Check();
+        return options;
+    }
+}

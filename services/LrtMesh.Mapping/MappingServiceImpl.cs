@@ -1,0 +1,172 @@
+using Grpc.Core;
+using LrtMesh.Core;
+using LrtMesh.Core.Steering;
+using LrtMesh.Core.Store;
+using LrtMesh.Core.Tensors;
+using LrtMesh.ServiceDefaults;
+using LrtMesh.V1;
+using AffineMap = LrtMesh.Core.Maps.AffineMap;
+
+namespace LrtMesh.Mapping;
+
+/// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MapJobs jobs, IHostApplicationLifetime lifetime)
+    : MappingService.MappingServiceBase
+{
+    private const int MinFolds = 3;
+    private const int MaxFolds = 16;
+
+    private MeshStore Store => connection.Store;
+
+    /// <inheritdoc/>
+    public override async Task<CreateMapJobResponse> CreateMapJob(CreateMapJobRequest request, ServerCallContext context)
+    {
+        Check(request);
+        await endpoints.FindAsync(request.Source, request.Target, context.CancellationToken); // what cannot work is refused before there is a job
+        return new CreateMapJobResponse { Job = await jobs.CreateAsync(request, context.CancellationToken) };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<GetMapJobResponse> GetMapJob(GetMapJobRequest request, ServerCallContext context) =>
+        new() { Job = await Store.Jobs.GetAsync(request.Id, context.CancellationToken) };
+
+    /// <inheritdoc/>
+    public override async Task<ListMapJobsResponse> ListMapJobs(ListMapJobsRequest request, ServerCallContext context)
+    {
+        var page = await Store.Jobs.ListAsync(RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        return new ListMapJobsResponse { Jobs = { page.Items }, NextPageToken = page.NextToken };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<CancelMapJobResponse> CancelMapJob(CancelMapJobRequest request, ServerCallContext context) =>
+        new() { Job = await jobs.CancelAsync(request.Id, context.CancellationToken) };
+
+    /// <inheritdoc/>
+    public override async Task WatchMapJob(WatchMapJobRequest request, IServerStreamWriter<WatchMapJobResponse> responseStream, ServerCallContext context)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
+        await foreach (var job in Store.Jobs.WatchAsync(request.Id, request.AfterRevision, ended.Token))
+        {
+            await responseStream.WriteAsync(new WatchMapJobResponse { Job = job }, ended.Token);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task<GetMapResponse> GetMap(GetMapRequest request, ServerCallContext context) =>
+        new() { Map = (await Store.Maps.GetAsync(request.Name, context.CancellationToken)).Info };
+
+    /// <inheritdoc/>
+    public override async Task<ListMapsResponse> ListMaps(ListMapsRequest request, ServerCallContext context)
+    {
+        var page = await Store.Maps.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        return new ListMapsResponse { Maps = { page.Items }, NextPageToken = page.NextToken };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<DeleteMapResponse> DeleteMap(DeleteMapRequest request, ServerCallContext context)
+    {
+        await Store.Maps.DeleteAsync(request.Name, context.CancellationToken);
+        return new DeleteMapResponse();
+    }
+
+    /// <inheritdoc/>
+    public override async Task<ApplyMapResponse> ApplyMap(ApplyMapRequest request, ServerCallContext context)
+    {
+        var map = await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map");
+        var (from, to) = ((int)map.Info.SourceWidth, (int)map.Info.TargetWidth);
+        var rows = TensorCodec.DecodeRows(request.Rows, from, "rows", TensorCodec.MaximumInlineBytes / sizeof(float));
+        if (request.Rows.Header.Dtype != DType.Float32)
+        {
+            throw LrtMeshException.Invalid("rows.header.dtype", $"must be DTYPE_FLOAT32, not {request.Rows.Header.Dtype}");
+        }
+
+        var count = rows.Length / from;
+        var most = TensorCodec.MaximumInlineBytes / sizeof(float) / to;
+        if (count > most)
+        {
+            throw LrtMeshException.Invalid("rows.header.shape", $"must be at most {most} rows, since an answer of width {to} holds no more, not {count}");
+        }
+
+        var mapped = new float[count * to]; // [rows, target_width]
+        for (var row = 0; row < count; row++)
+        {
+            map.Apply(rows.AsSpan(row * from, from), addBias: !request.WithoutBias).CopyTo(mapped, row * to);
+        }
+
+        return new ApplyMapResponse { Rows = TensorCodec.Encode(mapped, count, to), MapDigest = map.Info.Digest };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<TransferVectorResponse> TransferVector(TransferVectorRequest request, ServerCallContext context)
+    {
+        var check = new RequestCheck();
+        check.Name(request.Vector, "vector");
+        check.Name(request.Map, "map");
+        check.Name(request.Name, "name");
+        check.Throw();
+        var vector = await Store.Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
+        var map = await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map");
+        CheckFits(vector, map);
+        var mapped = SteeringVector.Create(
+            new Vector
+            {
+                Name = request.Name,
+                Model = map.Info.Target.Model,
+                ModelDigest = map.Info.TargetDigest,
+                Layer = map.Info.Target.Layer,
+                Provenance = new VectorProvenance
+                {
+                    Method = VectorMethod.Mapped,
+                    SourceVector = vector.Info.Name,
+                    SourceVectorDigest = vector.Info.Digest,
+                    Map = map.Info.Name,
+                    MapDigest = map.Info.Digest,
+                    MapBiasAdded = request.AddBias,
+                },
+            },
+            map.Apply(vector.Elements, request.AddBias));
+        return new TransferVectorResponse { Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info };
+    }
+
+    private static void Check(CreateMapJobRequest request)
+    {
+        var fit = request.Fit ?? new FitOptions();
+        var folds = fit.Folds == 0 ? MapFitter.DefaultFolds : fit.Folds;
+        var check = new RequestCheck();
+        check.Name(fit.ShuffledControl && request.Map.Length > 0 ? request.Map + MapFitter.ControlSuffix : request.Map, "map");
+        check.Require(request.Source?.Model.Length > 0, "source.model", "must name a model");
+        check.Require(request.Target?.Model.Length > 0, "target.model", "must name a model");
+        check.Require(folds is >= MinFolds and <= MaxFolds, "fit.folds", $"must be {MinFolds} to {MaxFolds}, or 0 for {MapFitter.DefaultFolds}, not {folds}");
+        check.Require(!fit.HasLambda || (double.IsFinite(fit.Lambda) && fit.Lambda >= 0), "fit.lambda", $"must be a finite number of at least 0, not {fit.Lambda}");
+        check.Require(request.Documents.Count >= folds, "documents", $"must be at least {folds}, one a fold, not {request.Documents.Count}");
+        for (var i = 0; i < request.Documents.Count; i++)
+        {
+            check.Require(request.Documents[i].Text.Length > 0, $"documents[{i}].text", "must not be empty");
+        }
+
+        check.Throw();
+    }
+
+    private static void CheckFits(SteeringVector vector, AffineMap map)
+    {
+        var from = map.Info.Source;
+        var wanted = $"'{map.Info.Name}' maps from layer {from.Layer} of {from.Model}";
+        // A vector that was stored without a digest is bound to its model by name.
+        var sameModel = vector.Info.ModelDigest.Length > 0 ? vector.Info.ModelDigest == map.Info.SourceDigest : vector.Info.Model == from.Model;
+        if (!sameModel)
+        {
+            throw LrtMeshException.Mismatch(
+                "vector", $"'{vector.Info.Name}' belongs to {vector.Info.Model}{(vector.Info.Model == from.Model ? " with other weights" : "")}, and {wanted}");
+        }
+
+        if (vector.Info.Layer != from.Layer)
+        {
+            throw LrtMeshException.Mismatch("vector", $"'{vector.Info.Name}' is for layer {vector.Info.Layer}, and {wanted}");
+        }
+
+        if (vector.Info.Width != map.Info.SourceWidth)
+        {
+            throw LrtMeshException.Mismatch("vector", $"'{vector.Info.Name}' is {vector.Info.Width} wide, and {wanted}, which is {map.Info.SourceWidth} wide");
+        }
+    }
+}

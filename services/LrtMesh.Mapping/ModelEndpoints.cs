@@ -1,0 +1,81 @@
+using System.Collections.Concurrent;
+using Grpc.Core;
+using Grpc.Net.Client;
+using LrtMesh.Core;
+using LrtMesh.V1;
+
+namespace LrtMesh.Mapping;
+
+/// <summary>A model, and the endpoint that serves its hidden states.</summary>
+public sealed record LocatedModel(Model Model, ExtractionService.ExtractionServiceClient Client);
+
+/// <summary>The endpoints that serve hidden states, and which models they hold.</summary>
+public sealed class ModelEndpoints(MappingOptions options) : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
+
+    /// <summary>Finds both ends of a map and checks that they fit together.</summary>
+    /// <exception cref="LrtMeshException">
+    /// NotFound: a model that no endpoint holds; OutOfRange: a layer; FailedPrecondition: tokenizers differ; Unavailable: an endpoint
+    /// does not answer and the others lack a model.
+    /// </exception>
+    public async Task<(LocatedModel Source, LocatedModel Target)> FindAsync(LayerRef source, LayerRef target, CancellationToken cancellation)
+    {
+        var lists = await Task.WhenAll(options.Endpoints().Select(endpoint => ListAsync(endpoint, cancellation)));
+        var ends = (Source: Find(source, "source", lists), Target: Find(target, "target", lists));
+        if (ends.Source.Model.TokenizerDigest != ends.Target.Model.TokenizerDigest)
+        {
+            throw LrtMeshException.Mismatch(
+                "target.model", $"{target.Model} splits texts differently from {source.Model}; rows are paired by position, so both need the same tokenizer");
+        }
+
+        return ends;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var channel in _channels.Values)
+        {
+            channel.Dispose();
+        }
+    }
+
+    private static LocatedModel Find(LayerRef end, string field, (IReadOnlyList<LocatedModel> Models, string? Error)[] lists)
+    {
+        var models = lists.SelectMany(list => list.Models).ToArray();
+        if (models.FirstOrDefault(located => located.Model.Name == end.Model) is not { } found)
+        {
+            var silent = lists.Select(list => list.Error).OfType<string>().ToArray();
+            throw silent.Length > 0
+                ? new LrtMeshException(ErrorReason.Unavailable, [new Violation($"{field}.model", $"'{end.Model}' is not found, and {string.Join("; ", silent)}")])
+                : LrtMeshException.NotFound($"{field}.model", $"no endpoint holds a model '{end.Model}'; they hold: {string.Join(", ", models.Select(located => located.Model.Name).Distinct())}");
+        }
+
+        return end.Layer < found.Model.Layers
+            ? found
+            : throw new LrtMeshException(
+                ErrorReason.OutOfRange, [new Violation($"{field}.layer", $"must be 0 to {found.Model.Layers - 1} for {end.Model}, not {end.Layer}")]);
+    }
+
+    private async Task<(IReadOnlyList<LocatedModel> Models, string? Error)> ListAsync(Uri endpoint, CancellationToken cancellation)
+    {
+        var channel = _channels.GetOrAdd(endpoint, static uri => GrpcChannel.ForAddress(uri, new GrpcChannelOptions
+        {
+            Credentials = uri.Scheme == "https" ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
+        }));
+        try
+        {
+            var response = await new ModelService.ModelServiceClient(channel).ListModelsAsync(
+                new ListModelsRequest(), deadline: DateTime.UtcNow + Patience, cancellationToken: cancellation);
+            var client = new ExtractionService.ExtractionServiceClient(channel);
+            return ([.. response.Models.Select(model => new LocatedModel(model, client))], null);
+        }
+        catch (RpcException e) when (!cancellation.IsCancellationRequested)
+        {
+            return ([], $"{endpoint} does not answer ({e.StatusCode})");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+using Grpc.Core;
+using LrtMesh.Core;
+using LrtMesh.Core.Tensors;
+using LrtMesh.V1;
+using Part = LrtMesh.V1.ExtractHiddenStatesResponse.PartOneofCase;
+
+namespace LrtMesh.Mapping;
+
+/// <summary>Hidden states of one text.</summary>
+/// <param name="TokenIds">Its tokens; token i is at position i.</param>
+/// <param name="IsText">Whether a token covers characters; one that was added around the text does not.</param>
+/// <param name="Rows">[tokens, width].</param>
+internal sealed record TextStates(uint[] TokenIds, bool[] IsText, ReadOnlyMemory<float> Rows);
+
+/// <summary>One layer's hidden states of texts, streamed from an endpoint: a batch is answered before the next is sent.</summary>
+internal sealed class StateStream : IDisposable
+{
+    private readonly LocatedModel _end;
+    private readonly AsyncDuplexStreamingCall<ExtractHiddenStatesRequest, ExtractHiddenStatesResponse> _call;
+    private readonly CancellationToken _cancellation;
+    private uint _sequence;
+
+    private StateStream(LocatedModel end, CancellationToken cancellation)
+    {
+        _end = end;
+        _call = end.Client.ExtractHiddenStates(cancellationToken: cancellation);
+        _cancellation = cancellation;
+    }
+
+    /// <summary>Opens a stream. Texts are read with special tokens, as in generation.</summary>
+    /// <exception cref="LrtMeshException">The endpoint refuses, or now holds another model of that name.</exception>
+    public static async Task<StateStream> OpenAsync(LocatedModel end, uint layer, CancellationToken cancellation)
+    {
+        var stream = new StateStream(end, cancellation);
+        try
+        {
+            await stream.SendAsync(new() { Spec = new ExtractionSpec { Model = end.Model.Name, Layers = { layer }, AddSpecialTokens = true } });
+            var started = (await stream.NextAsync(Part.Started)).Started;
+            return started.ModelDigest == end.Model.Digest
+                ? stream
+                : throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{end.Model.Name} was replaced while the job started; create it again");
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads texts.</summary>
+    /// <returns>One entry a text, in order.</returns>
+    /// <exception cref="LrtMeshException">The endpoint fails or sends what it should not.</exception>
+    public async Task<IReadOnlyList<TextStates>> ReadAsync(IEnumerable<string> texts)
+    {
+        var batch = new TextBatch { Texts = { texts } };
+        await SendAsync(new() { Batch = batch });
+        var states = new List<TextStates>(batch.Texts.Count);
+        while (states.Count < batch.Texts.Count)
+        {
+            states.AddRange(await ReadBlockAsync());
+        }
+
+        return states;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _call.Dispose();
+
+    /// <summary>A block holds whole texts.</summary>
+    private async Task<IReadOnlyList<TextStates>> ReadBlockAsync()
+    {
+        var block = (await NextAsync(Part.Rows)).Rows;
+        var width = (int)_end.Model.Width;
+        var rows = block.Sequence.Count;
+        if (block.Layers.Count != 1 || block.Position.Count != rows || block.TokenId.Count != rows || block.CharStart.Count != rows || block.CharEnd.Count != rows)
+        {
+            throw Unexpected($"a block of {rows} rows whose labels or layers do not fit");
+        }
+
+        TensorCodec.CheckRows(block.Layers[0], width, "rows.layers[0]");
+        var assembler = new TensorAssembler(block.Layers, "rows.layers", (long)rows * width);
+        while (!assembler.IsComplete)
+        {
+            assembler.Add((await NextAsync(Part.Chunk)).Chunk, "chunk");
+        }
+
+        var values = assembler.Tensor(0, "chunk");
+        if (values.Length != rows * width)
+        {
+            throw Unexpected($"{values.Length} elements for {rows} rows of width {width}");
+        }
+
+        var texts = new List<TextStates>();
+        for (var start = 0; start < rows;)
+        {
+            var end = start;
+            while (end < rows && block.Sequence[end] == _sequence && block.Position[end] == end - start)
+            {
+                end++;
+            }
+
+            if (end == start)
+            {
+                throw Unexpected($"row {block.Position[start]} of text {block.Sequence[start]} where text {_sequence} begins");
+            }
+
+            texts.Add(new TextStates(
+                [.. block.TokenId.Skip(start).Take(end - start)],
+                [.. Enumerable.Range(start, end - start).Select(row => block.CharEnd[row] > block.CharStart[row])],
+                values.AsMemory(start * width, (end - start) * width)));
+            _sequence++;
+            start = end;
+        }
+
+        return texts;
+    }
+
+    private async Task SendAsync(ExtractHiddenStatesRequest request)
+    {
+        try
+        {
+            await _call.RequestStream.WriteAsync(request, _cancellation);
+        }
+        catch (Exception e) when (e is RpcException or InvalidOperationException or IOException && !_cancellation.IsCancellationRequested)
+        {
+            await NextAsync(Part.None); // the reading side knows why the call ended
+            throw;
+        }
+    }
+
+    private async Task<ExtractHiddenStatesResponse> NextAsync(Part expected)
+    {
+        try
+        {
+            if (!await _call.ResponseStream.MoveNext(_cancellation))
+            {
+                throw Unexpected("the end of the stream");
+            }
+        }
+        catch (RpcException e)
+        {
+            _cancellation.ThrowIfCancellationRequested();
+            throw new LrtMeshException(
+                e.StatusCode == StatusCode.Unavailable ? ErrorReason.Unavailable : ErrorReason.FailedPrecondition,
+                $"reading {_end.Model.Name}: {e.StatusCode}: {e.Status.Detail}",
+                e);
+        }
+
+        var response = _call.ResponseStream.Current;
+        return response.PartCase == expected ? response : throw Unexpected($"{response.PartCase} instead of {expected}");
+    }
+
+    private LrtMeshException Unexpected(string what) =>
+        new(ErrorReason.DataLoss, $"the endpoint of {_end.Model.Name} sent {what}");
+}

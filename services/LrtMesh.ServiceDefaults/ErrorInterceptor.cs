@@ -1,0 +1,145 @@
+using Google.Protobuf.WellKnownTypes;
+using Google.Rpc;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using LrtMesh.Core;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using RpcStatus = Google.Rpc.Status;
+
+namespace LrtMesh.ServiceDefaults;
+
+/// <summary>
+/// The one place where errors become statuses: google.rpc.Status in the trailers, with ErrorInfo and a typed detail. What was not
+/// thrown on purpose becomes INTERNAL with a request id that leads to the log, and says nothing of the inside.
+/// </summary>
+public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostApplicationLifetime lifetime) : Interceptor
+{
+    private const string Domain = "lrtmesh";
+
+    /// <inheritdoc/>
+    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            return await continuation(request, context);
+        }
+        catch (Exception e) when (e is not RpcException)
+        {
+            throw Translate(e, context);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            await continuation(request, responseStream, context);
+        }
+        catch (Exception e) when (e is not RpcException)
+        {
+            throw Translate(e, context);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            return await continuation(requestStream, context);
+        }
+        catch (Exception e) when (e is not RpcException)
+        {
+            throw Translate(e, context);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override async Task DuplexStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, DuplexStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            await continuation(requestStream, responseStream, context);
+        }
+        catch (Exception e) when (e is not RpcException)
+        {
+            throw Translate(e, context);
+        }
+    }
+
+    private RpcException Translate(Exception error, ServerCallContext context)
+    {
+        // A call that the client gave up fails in many ways (a reset stream, a cancelled wait); they all mean the same.
+        if (context.CancellationToken.IsCancellationRequested)
+        {
+            return context.Deadline <= DateTime.UtcNow
+                ? Plain(StatusCode.DeadlineExceeded, "the deadline passed before the answer was complete")
+                : Plain(StatusCode.Cancelled, "the call was cancelled");
+        }
+
+        if (error is IOException)
+        {
+            // A reset stream can show in a read before it shows in the call's token. Nothing else here reads or writes files.
+            return Plain(StatusCode.Cancelled, "the client ended the call");
+        }
+
+        if (error is LrtMeshException known)
+        {
+            RoleLog.Refused(logger, context.Method, known.Reason, known.Message);
+            return StatusOf(known).ToRpcException();
+        }
+
+        if (error is OperationCanceledException && lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            return StatusOf(new LrtMeshException(ErrorReason.Unavailable, "this server is shutting down; try again") { RetryAfter = TimeSpan.FromSeconds(1) }).ToRpcException();
+        }
+
+        var id = Guid.NewGuid().ToString("N");
+        RoleLog.Failed(logger, error, context.Method, id);
+        return Plain(StatusCode.Internal, $"an internal error; the server's log has it under request {id}");
+    }
+
+    private static RpcException Plain(StatusCode code, string message) => new(new Grpc.Core.Status(code, message));
+
+    private static RpcStatus StatusOf(LrtMeshException error)
+    {
+        var (code, reason) = error.Reason switch
+        {
+            ErrorReason.InvalidArgument => (Code.InvalidArgument, "INVALID_ARGUMENT"),
+            ErrorReason.OutOfRange => (Code.OutOfRange, "OUT_OF_RANGE"),
+            ErrorReason.NotFound => (Code.NotFound, "NOT_FOUND"),
+            ErrorReason.FailedPrecondition => (Code.FailedPrecondition, "FAILED_PRECONDITION"),
+            ErrorReason.ResourceExhausted => (Code.ResourceExhausted, "RESOURCE_EXHAUSTED"),
+            ErrorReason.Unavailable => (Code.Unavailable, "UNAVAILABLE"),
+            ErrorReason.DataLoss => (Code.DataLoss, "DATA_LOSS"),
+            _ => throw new InvalidOperationException($"{error.Reason} has no status"),
+        };
+        var status = new RpcStatus { Code = (int)code, Message = error.Message };
+        status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = reason }));
+        if (error.Violations.Count > 0)
+        {
+            status.Details.Add(Any.Pack(new BadRequest
+            {
+                FieldViolations = { error.Violations.Select(v => new BadRequest.Types.FieldViolation { Field = v.Field, Description = v.Description }) },
+            }));
+        }
+
+        if (error.Reason == ErrorReason.NotFound)
+        {
+            status.Details.AddRange(error.Violations.Select(v => Any.Pack(new ResourceInfo { ResourceType = v.Field, Description = v.Description })));
+        }
+
+        if (error.RetryAfter is { } delay)
+        {
+            status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
+        }
+
+        return status;
+    }
+}

@@ -1,0 +1,158 @@
+using System.Net;
+using System.Net.Sockets;
+using Grpc.Health.V1;
+using Grpc.HealthCheck;
+using LrtMesh.Core;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
+
+namespace LrtMesh.ServiceDefaults;
+
+/// <summary>Work of a role between listening and serving, such as loading models.</summary>
+public sealed record StartStep(Func<IServiceProvider, CancellationToken, Task> RunAsync);
+
+/// <summary>A role: a server with gRPC, health per service, reflection, the store, and errors as statuses.</summary>
+public sealed class RoleHost : IAsyncDisposable
+{
+    // Streams that go on (a watched job, a generation) are cut when this has passed.
+    private static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(5);
+
+    private readonly WebApplication _app;
+    private readonly string _role;
+    private readonly RoleOptions _options;
+    private readonly string[] _services;
+
+    private RoleHost(WebApplication app, string role, RoleOptions options, string[] services)
+    {
+        _app = app;
+        _role = role;
+        _options = options;
+        _services = services;
+    }
+
+    /// <summary>Where it listens, as http://HOST:PORT; known once it has started.</summary>
+    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+
+    /// <summary>Begins a role's application.</summary>
+    /// <param name="options">What it is told.</param>
+    public static WebApplicationBuilder CreateBuilder(RoleOptions options)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        // One HTTP/2 port without TLS: with HTTP/1.1 on the same port Kestrel would not know which one a client speaks.
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
+            .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
+            .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.None)
+            .AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical); // a failed start is told by what StartAsync throws
+        // Standard output belongs to what the command prints.
+        builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownPatience);
+        builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<ErrorInterceptor>());
+        builder.Services.AddGrpcReflection();
+        builder.Services.AddSingleton<HealthServiceImpl>();
+        builder.Services.AddSingleton(options);
+        builder.Services.AddSingleton<StoreConnection>();
+        return builder;
+    }
+
+    /// <summary>Ends the building of a role.</summary>
+    /// <param name="app">Its application, with its services mapped.</param>
+    /// <param name="role">Its name, as in messages.</param>
+    /// <param name="services">Full names of its gRPC services, for health.</param>
+    public static RoleHost Create(WebApplication app, string role, params string[] services)
+    {
+        app.MapGrpcService<HealthServiceImpl>();
+        app.MapGrpcReflectionService();
+        var host = new RoleHost(app, role, app.Services.GetRequiredService<RoleOptions>(), [.. services, ""]);
+        host.SetHealth(ServingStatus.NotServing);
+        app.Lifetime.ApplicationStopping.Register(() => host.SetHealth(ServingStatus.NotServing));
+        return host;
+    }
+
+    /// <summary>
+    /// Listens, connects to the store and runs the role's start steps; when this returns it serves. Until then health says
+    /// NOT_SERVING and calls are answered with UNAVAILABLE.
+    /// </summary>
+    /// <exception cref="LrtMeshException">The port is taken, the store does not answer, or a step failed.</exception>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await _app.StartAsync(cancellation);
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            throw CannotListen("another process listens there; stop it", e);
+        }
+        catch (SocketException e)
+        {
+            throw CannotListen($"{e.Message}; check that the address is this machine's and that the port may be opened", e);
+        }
+
+        var store = _app.Services.GetRequiredService<StoreConnection>();
+        await store.ConnectAsync(cancellation);
+        foreach (var step in _app.Services.GetServices<StartStep>())
+        {
+            await step.RunAsync(_app.Services, cancellation);
+        }
+
+        SetHealth(ServingStatus.Serving);
+        var logger = _app.Services.GetRequiredService<ILogger<RoleHost>>();
+        var address = Address;
+        RoleLog.Serving(logger, _role, address, store.Store.Durability);
+    }
+
+    /// <summary>Runs a role as a process of its own until it is told to stop.</summary>
+    /// <param name="build">Makes the role from the process's settings.</param>
+    /// <param name="arguments">The command line.</param>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(Func<RoleSettings, RoleHost> build, string[] arguments)
+    {
+        try
+        {
+            await using var host = build(new RoleSettings(arguments));
+            await host.StartAsync(CancellationToken.None);
+            await host._app.WaitForShutdownAsync();
+            return 0;
+        }
+        catch (LrtMeshException e)
+        {
+            await Console.Error.WriteLineAsync(e.Message);
+            return 1;
+        }
+    }
+
+    /// <summary>A service of this role's container.</summary>
+    public T Service<T>()
+        where T : notnull => _app.Services.GetRequiredService<T>();
+
+    /// <summary>Says NOT_SERVING, lets calls end for five seconds, and stops.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+    }
+
+    private LrtMeshException CannotListen(string why, Exception inner) => new(
+        ErrorReason.Unavailable,
+        $"the {_role} role cannot listen on {new IPEndPoint(_options.Address, _options.Port)}: {why}, or give the role another port (0 takes a free one)",
+        inner);
+
+    private void SetHealth(ServingStatus status)
+    {
+        var health = _app.Services.GetRequiredService<HealthServiceImpl>();
+        foreach (var service in _services)
+        {
+            health.SetStatus(service, status);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+using System.Net;
+
+namespace LrtMesh.ServiceDefaults;
+
+/// <summary>What every role is told before it starts.</summary>
+public record RoleOptions
+{
+    /// <summary>Address to listen on; default is loopback, so that nothing outside this machine reaches it unless it is said.</summary>
+    public IPAddress Address { get; init; } = IPAddress.Loopback;
+
+    /// <summary>Port for gRPC; default is 0: a free one.</summary>
+    public int Port { get; init; }
+
+    /// <summary>The store: HOST:PORT, or a configuration of StackExchange.Redis.</summary>
+    public required string Redis { get; init; }
+}

@@ -1,0 +1,73 @@
+using System.Globalization;
+using System.Net;
+using LrtMesh.Core;
+using Microsoft.Extensions.Configuration;
+
+namespace LrtMesh.ServiceDefaults;
+
+/// <summary>
+/// A role process's settings, from the command line (<c>--port 5001</c>) or the environment (<c>LRTMESH_PORT</c>). What is wrong is
+/// gathered, so that a start fails once and names all of it.
+/// </summary>
+public sealed class RoleSettings
+{
+    private readonly IConfiguration _configuration;
+    private readonly List<Violation> _wrong = [];
+
+    /// <summary>Settings of this process.</summary>
+    public RoleSettings(string[] arguments) =>
+        _configuration = new ConfigurationBuilder().AddEnvironmentVariables("LRTMESH_").AddCommandLine(arguments).Build();
+
+    /// <summary>Address to listen on; default is 127.0.0.1.</summary>
+    public IPAddress Address()
+    {
+        var text = _configuration["address"] ?? "127.0.0.1";
+        if (!IPAddress.TryParse(text, out var address))
+        {
+            Wrong("address", $"must be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0, not '{text}'");
+        }
+
+        return address ?? IPAddress.Loopback;
+    }
+
+    /// <summary>Port; default is 0, a free one.</summary>
+    public int Port()
+    {
+        var text = _configuration["port"] ?? "0";
+        if (!ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+        {
+            Wrong("port", $"must be 0 (a free one) to {IPEndPoint.MaxPort}, not '{text}'");
+        }
+
+        return port;
+    }
+
+    /// <summary>A required text.</summary>
+    public string Required(string name, string what)
+    {
+        var text = _configuration[name] ?? "";
+        if (text.Length == 0)
+        {
+            Wrong(name, $"must be given: {what}");
+        }
+
+        return text;
+    }
+
+    /// <summary>Items separated by commas; empty where it is not given.</summary>
+    public IReadOnlyList<string> Items(string name) =>
+        (_configuration[name] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    /// <summary>Notes that a setting is wrong.</summary>
+    public void Wrong(string name, string description) => _wrong.Add(new Violation($"--{name}", description));
+
+    /// <summary>Throws if any setting was wrong, naming all of them.</summary>
+    /// <exception cref="LrtMeshException">InvalidArgument.</exception>
+    public void Check()
+    {
+        if (_wrong.Count > 0)
+        {
+            throw new LrtMeshException(ErrorReason.InvalidArgument, _wrong);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+using LrtMesh.Core;
+using LrtMesh.Extraction;
+
+namespace LrtMesh.Standalone;
+
+/// <summary>The roles of a mesh.</summary>
+public enum MeshRole
+{
+    /// <summary>Hidden states and vectors.</summary>
+    Extraction,
+
+    /// <summary>Maps.</summary>
+    Mapping,
+
+    /// <summary>Text.</summary>
+    Generation,
+}
+
+/// <summary>What runs in this process.</summary>
+public sealed record UpOptions
+{
+    /// <summary>Folder of the embedded store; not used with <see cref="Redis"/>.</summary>
+    public required string DataFolder { get; init; }
+
+    /// <summary>The store as HOST:PORT; null: embedded.</summary>
+    public string? Redis { get; init; }
+
+    /// <summary>The role to run; null: all of them.</summary>
+    public MeshRole? Role { get; init; }
+
+    /// <summary>Models of the extraction role.</summary>
+    public required IReadOnlyList<ModelSource> ExtractionModels { get; init; }
+
+    /// <summary>Models of the generation role.</summary>
+    public required IReadOnlyList<ModelSource> GenerationModels { get; init; }
+
+    /// <summary>Port of the extraction role; 0: a free one.</summary>
+    public int ExtractionPort { get; init; }
+
+    /// <summary>Port of the mapping role; 0: a free one.</summary>
+    public int MappingPort { get; init; }
+
+    /// <summary>Port of the generation role; 0: a free one.</summary>
+    public int GenerationPort { get; init; }
+
+    /// <summary>Where a mapping role that runs alone finds hidden states, asked for at each job.</summary>
+    public Func<IReadOnlyList<Uri>> Endpoints { get; init; } = () => [];
+
+    /// <summary>Checks what goes together.</summary>
+    /// <exception cref="LrtMeshException">InvalidArgument, naming every option that is wrong.</exception>
+    public void Check()
+    {
+        var wrong = new List<Violation>();
+        if (Role is not null && Redis is null)
+        {
+            wrong.Add(new("--redis", "is needed with --role: roles in processes of their own share one store, such as --redis 127.0.0.1:6379"));
+        }
+
+        foreach (var (name, port) in new[] { ("--extraction-port", ExtractionPort), ("--mapping-port", MappingPort), ("--generation-port", GenerationPort) })
+        {
+            if (port is < 0 or > ushort.MaxValue)
+            {
+                wrong.Add(new(name, $"must be 0 (a free one) to {ushort.MaxValue}, not {port}"));
+            }
+        }
+
+        if (wrong.Count > 0)
+        {
+            throw new LrtMeshException(ErrorReason.InvalidArgument, wrong);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+using Google.Protobuf;
+using LrtMesh.Core.Tensors;
+using LrtMesh.TestKit;
+using LrtMesh.V1;
+using static Grpc.Core.StatusCode;
+using StatusCode = Grpc.Core.StatusCode;
+
+namespace LrtMesh.Services.Tests.Mesh;
+
+/// <summary>A request that must be refused.</summary>
+/// <param name="Call">Makes it.</param>
+/// <param name="Code">Its status.</param>
+/// <param name="Field">A field that the answer names.</param>
+/// <param name="Says">Part of the message: what would be right.</param>
+internal sealed record BadRequestCase(Func<MeshFixture, CancellationToken, Task> Call, StatusCode Code, string Field, string Says);
+
+/// <summary>Everything that must be refused, by name.</summary>
+internal static class BadInput
+{
+    private static readonly Tensor Sixteen = MeshCalls.Elements([.. Enumerable.Range(1, 16).Select(i => (float)i)]);
+
+    public static readonly IReadOnlyDictionary<string, BadRequestCase> Cases = new Dictionary<string, BadRequestCase>
+    {
+        // ModelService
+        ["no model named"] = new((m, ct) => m.Models.GetModelAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "name", "source, stranger"),
+        ["unknown model"] = new((m, ct) => m.Models.GetModelAsync(new() { Name = "gpt" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "source, stranger"),
+        ["nothing to tokenize"] = new((m, ct) => m.Models.TokenizeAsync(new() { Model = "source" }, cancellationToken: ct).ResponseAsync, InvalidArgument, "input", "text or token_ids"),
+        ["token id beyond the vocabulary"] = new(
+            (m, ct) => m.Models.TokenizeAsync(new() { Model = "source", TokenIds = new TokenIds { Ids = { 1, 320 } } }, cancellationToken: ct).ResponseAsync, InvalidArgument, "token_ids.ids[1]", "below 320"),
+
+        // ExtractionService
+        ["a batch before the spec"] = new(ExtractBatchFirst, InvalidArgument, "spec", "first message"),
+        ["extract: unknown model"] = Extract(spec => spec.Model = "gpt", NotFound, "spec.model", "source, stranger"),
+        ["extract: no layer"] = Extract(spec => spec.Layers.Clear(), InvalidArgument, "spec.layers", "at least one"),
+        ["extract: layer out of range"] = Extract(spec => spec.Layers.Add(3), OutOfRange, "spec.layers[1]", "0 to 2"),
+        ["extract: layer twice"] = Extract(spec => spec.Layers.Add(1), InvalidArgument, "spec.layers", "once"),
+        ["extract: unknown dtype"] = Extract(spec => spec.Dtype = (DType)99, InvalidArgument, "spec.dtype", "99"),
+        ["extract: max_tokens beyond the context"] = Extract(spec => spec.MaxTokens = 97, OutOfRange, "spec.max_tokens", "96"),
+        ["extract: empty text"] = Extract(_ => { }, InvalidArgument, "batch.texts[1]", "not be empty", "The cat", ""),
+        ["extract: no texts"] = Extract(_ => { }, InvalidArgument, "batch.texts", "1 to 256"),
+        ["extract: too many texts"] = Extract(_ => { }, InvalidArgument, "batch.texts", "1 to 256", [.. Enumerable.Repeat("x", 257)]),
+
+        // LearnVector
+        ["learn: unknown model"] = Learn(request => request.Model = "gpt", NotFound, "model", "source, stranger"),
+        ["learn: no name"] = Learn(request => request.Name = "", InvalidArgument, "name", "1 to 128"),
+        ["learn: bad name"] = Learn(request => request.Name = "a{b}", InvalidArgument, "name", "a-z"),
+        ["learn: layer out of range"] = Learn(request => request.Layers[0] = 7, OutOfRange, "layers[0]", "0 to 2"),
+        ["learn: one pair"] = Learn(request => request.Pairs.RemoveAt(1), InvalidArgument, "pairs", "2 to 4096"),
+        ["learn: empty text"] = Learn(request => request.Pairs[1].Negative = "", InvalidArgument, "pairs[1].negative", "not be empty"),
+        ["learn: text longer than the context"] = Learn(request => request.Pairs[1].Positive = Long, OutOfRange, "pairs[1].positive", "96"),
+        ["learn: equal texts"] = Learn(request => { request.Pairs.Clear(); request.Pairs.AddRange([new() { Positive = "a", Negative = "a" }, new() { Positive = "b", Negative = "b" }]); }, InvalidArgument, "pairs", "no direction"),
+        ["learn: method that is not learnt"] = Learn(request => request.Method = VectorMethod.Mapped, InvalidArgument, "method", "DIFFERENCE_OF_MEANS"),
+        ["learn: unknown method"] = Learn(request => request.Method = (VectorMethod)42, InvalidArgument, "method", "42"),
+        ["learn: unknown position"] = Learn(request => request.Position = (LearnPosition)42, InvalidArgument, "position", "42"),
+
+        // VectorService
+        ["put: nothing"] = new((m, ct) => m.Vectors.PutVectorAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "elements", "set"),
+        ["put: no method"] = Put(request => request.Vector.Provenance = null, InvalidArgument, "vector.provenance.method", "GIVEN"),
+        ["put: wrong byte count"] = Put(request => request.Elements = MeshCalls.Truncated(Sixteen), InvalidArgument, "elements.data", "64"),
+        ["put: wrong checksum"] = Put(request => { request.Elements = Sixteen.Clone(); request.Elements.Crc32C++; }, InvalidArgument, "elements.crc32c", ""),
+        ["put: two dimensions"] = Put(request => request.Elements = TensorCodec.Encode(new float[] { 1, 2 }, 1, 2), InvalidArgument, "elements.header.shape", "[width]"),
+        ["put: not finite"] = Put(request => request.Elements = MeshCalls.Elements(1, float.NaN), InvalidArgument, "elements", "finite"),
+        ["put: all zero"] = Put(request => request.Elements = MeshCalls.Elements(0, 0), InvalidArgument, "elements", "zero"),
+        ["put: width that is not the elements'"] = Put(request => request.Vector.Width = 3, InvalidArgument, "vector.width", "16"),
+        ["get: unknown vector"] = new((m, ct) => m.Vectors.GetVectorAsync(new() { Name = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "none"),
+        ["delete: unknown vector"] = new((m, ct) => m.Vectors.DeleteVectorAsync(new() { Name = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "none"),
+
+        // GenerationService
+        ["generate: unknown model"] = Generate(request => request.Model = "source", NotFound, "model", "target"),
+        ["generate: no input"] = Generate(request => request.ClearInput(), InvalidArgument, "input", "prompt or prompt_ids"),
+        ["generate: empty prompt"] = Generate(request => request.Prompt = "", InvalidArgument, "prompt", "not be empty"),
+        ["generate: no ids"] = Generate(request => request.PromptIds = new TokenIds(), InvalidArgument, "prompt_ids.ids", "at least one"),
+        ["generate: id beyond the vocabulary"] = Generate(request => request.PromptIds = new TokenIds { Ids = { 320 } }, InvalidArgument, "prompt_ids.ids[0]", "below 320"),
+        ["generate: prompt longer than the context"] = Generate(request => request.Prompt = Long, OutOfRange, "prompt", "96"),
+        ["generate: prompt and answer longer than the context"] = Generate(request => request.Stopping.MaxTokens = 95, OutOfRange, "stopping.max_tokens", "96"),
+        ["generate: temperature"] = Generate(request => request.Sampling.Temperature = -1, InvalidArgument, "sampling.temperature", "0 (greedy) to 10"),
+        ["generate: temperature not a number"] = Generate(request => request.Sampling.Temperature = double.NaN, InvalidArgument, "sampling.temperature", "0 (greedy) to 10"),
+        ["generate: top_p"] = Generate(request => request.Sampling.TopP = 0, InvalidArgument, "sampling.top_p", "above 0"),
+        ["generate: empty stop string"] = Generate(request => request.Stopping.Stop.Add(["a", ""]), InvalidArgument, "stopping.stop[1]", "not be empty"),
+        ["generate: too many stop strings"] = Generate(request => request.Stopping.Stop.Add(Enumerable.Repeat("a", 17)), InvalidArgument, "stopping.stop", "at most 16"),
+        ["generate: unknown vector"] = Steer(steering => steering.Vector = "none", NotFound, "steering[0].vector", "none"),
+        ["generate: no vector"] = Steer(steering => steering.Vector = "", InvalidArgument, "steering[0].vector", "name a stored vector"),
+        ["generate: coefficient NaN"] = Steer(steering => steering.Coefficient = double.NaN, InvalidArgument, "steering[0].coefficient", "finite"),
+        ["generate: coefficient infinite"] = Steer(steering => steering.Coefficient = double.PositiveInfinity, InvalidArgument, "steering[0].coefficient", "finite"),
+        ["generate: unknown operator"] = Steer(steering => steering.Operator = (SteeringOperator)9, InvalidArgument, "steering[0].operator", "9"),
+        ["generate: unknown unit"] = Steer(steering => steering.Unit = (CoefficientUnit)9, InvalidArgument, "steering[0].unit", "9"),
+        ["generate: unknown positions"] = Steer(steering => steering.Positions = (PositionRule)9, InvalidArgument, "steering[0].positions", "9"),
+        ["generate: steered layer out of range"] = Steer(steering => steering.Layer = 4, InvalidArgument, "steering[0].layer", "0 to 3"),
+        ["generate: vector of another model"] = Steer(steering => steering.Vector = "bad/of-source", FailedPrecondition, "steering[0].vector", "16 wide"),
+        ["generate: vector of another model, as wide"] = Steer(steering => steering.Vector = "bad/of-another", FailedPrecondition, "steering[0].vector", "belongs to another"),
+
+        // MappingService
+        ["job: nothing"] = new((m, ct) => m.Mapping.CreateMapJobAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "map", "1 to 128"),
+        ["job: unknown model"] = Job(request => request.Source.Model = "gpt", NotFound, "source.model", "source, stranger, target"),
+        ["job: layer out of range"] = Job(request => request.Target.Layer = 4, OutOfRange, "target.layer", "0 to 3"),
+        ["job: other tokenizer"] = Job(request => request.Source.Model = "stranger", FailedPrecondition, "target.model", "same tokenizer"),
+        ["job: too few documents"] = Job(request => request.Documents.RemoveAt(0), InvalidArgument, "documents", "at least 5"),
+        ["job: empty document"] = Job(request => request.Documents[2].Text = "", InvalidArgument, "documents[2].text", "not be empty"),
+        ["job: folds"] = Job(request => request.Fit = new FitOptions { Folds = 2 }, InvalidArgument, "fit.folds", "3 to 16"),
+        ["job: lambda"] = Job(request => request.Fit = new FitOptions { Lambda = double.NaN }, InvalidArgument, "fit.lambda", "finite"),
+        ["job: unknown id"] = new((m, ct) => m.Mapping.GetMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
+        ["watch: unknown id"] = new(Watch, NotFound, "id", "none"),
+        ["cancel: unknown id"] = new((m, ct) => m.Mapping.CancelMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
+        ["map: unknown"] = new((m, ct) => m.Mapping.GetMapAsync(new() { Name = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "none"),
+        ["maps: page too large"] = new((m, ct) => m.Mapping.ListMapsAsync(new() { PageSize = 1001 }, cancellationToken: ct).ResponseAsync, InvalidArgument, "page_size", "1000"),
+        ["apply: unknown map"] = new((m, ct) => m.Mapping.ApplyMapAsync(new() { Map = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "map", "none"),
+        ["apply: wrong width"] = new(
+            (m, ct) => m.Mapping.ApplyMapAsync(new() { Map = "bad/map", Rows = TensorCodec.Encode(new float[17], 1, 17) }, cancellationToken: ct).ResponseAsync, InvalidArgument, "rows.header.shape", "[rows, 16]"),
+        ["apply: no rows"] = new((m, ct) => m.Mapping.ApplyMapAsync(new() { Map = "bad/map" }, cancellationToken: ct).ResponseAsync, InvalidArgument, "rows", "set"),
+        ["transfer: unknown vector"] = Transfer(request => request.Vector = "none", NotFound, "vector", "none"),
+        ["transfer: unknown map"] = Transfer(request => request.Map = "none", NotFound, "map", "none"),
+        ["transfer: no name"] = Transfer(request => request.Name = "", InvalidArgument, "name", "1 to 128"),
+        ["transfer: map from another layer"] = Transfer(request => request.Vector = "bad/of-layer-2", FailedPrecondition, "vector", "maps from layer 1"),
+        ["transfer: map from another model"] = Transfer(request => request.Vector = "bad/of-another", FailedPrecondition, "vector", "maps from layer 1 of source"),
+    };
+
+    private static string Long => string.Concat(Enumerable.Repeat("The cat sat on the mat. ", 60));
+
+    /// <summary>Stores what some of the cases name.</summary>
+    public static async Task PrepareAsync(MeshFixture mesh, CancellationToken cancellation)
+    {
+        foreach (var (name, model, layer, elements) in new[]
+        {
+            ("bad/of-source", "source", 1u, Sixteen),
+            ("bad/of-layer-2", "source", 2u, Sixteen),
+            ("bad/of-another", "another", 1u, MeshCalls.Elements([.. Enumerable.Repeat(1f, 24)])),
+        })
+        {
+            await mesh.Vectors.PutVectorAsync(
+                new() { Vector = new Vector { Name = name, Model = model, Layer = layer, Provenance = new() { Method = VectorMethod.Given } }, Elements = elements },
+                cancellationToken: cancellation);
+        }
+
+        var job = await mesh.Mapping.RunJobAsync(MapJob("bad/map", documents: 40), cancellation);
+        if (job.State != JobState.Succeeded)
+        {
+            throw new InvalidOperationException(job.Error);
+        }
+    }
+
+    private static CreateMapJobRequest MapJob(string name, int documents) => new()
+    {
+        Map = name,
+        Source = new LayerRef { Model = "source", Layer = 1 },
+        Target = new LayerRef { Model = "target", Layer = 2 },
+        Documents = { TinyCheckpoint.Texts(documents).Select(text => new Document { Text = text }) },
+    };
+
+    private static BadRequestCase Extract(Action<ExtractionSpec> spoil, StatusCode code, string field, string says, params string[] texts)
+    {
+        var spec = new ExtractionSpec { Model = "source", Layers = { 1 } };
+        spoil(spec);
+        return new((m, ct) => m.Extraction.ReadAsync(spec, [texts], ct), code, field, says);
+    }
+
+    private static async Task ExtractBatchFirst(MeshFixture mesh, CancellationToken cancellation)
+    {
+        using var call = mesh.Extraction.ExtractHiddenStates(cancellationToken: cancellation);
+        await call.RequestStream.WriteAsync(new() { Batch = new TextBatch { Texts = { "a" } } }, cancellation);
+        await call.ResponseStream.MoveNext(cancellation);
+    }
+
+    private static BadRequestCase Learn(Action<LearnVectorRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        new LearnVectorRequest
+        {
+            Name = "bad/learnt",
+            Model = "source",
+            Layers = { 1 },
+            Pairs = { new ContrastPair { Positive = "a", Negative = "b" }, new ContrastPair { Positive = "c", Negative = "d" } },
+        },
+        spoil, (m, request, ct) => m.Extraction.LearnVectorAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static BadRequestCase Put(Action<PutVectorRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        new PutVectorRequest
+        {
+            Vector = new Vector { Name = "bad/put", Model = "source", Layer = 1, Provenance = new() { Method = VectorMethod.Given } },
+            Elements = Sixteen,
+        },
+        spoil, (m, request, ct) => m.Vectors.PutVectorAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static BadRequestCase Generate(Action<GenerateRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        new GenerateRequest { Model = "target", Prompt = "The cat", Sampling = new Sampling(), Stopping = new Stopping { MaxTokens = 4 } },
+        spoil, (m, request, ct) => m.Generation.AnswerAsync(request, ct), code, field, says);
+
+    private static BadRequestCase Steer(Action<Steering> spoil, StatusCode code, string field, string says) => Generate(
+        request =>
+        {
+            request.Steering.Add(new Steering { Vector = "bad/of-source", Coefficient = 1 });
+            spoil(request.Steering[0]);
+        },
+        code, field, says);
+
+    private static BadRequestCase Job(Action<CreateMapJobRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        MapJob("bad/never", documents: 5), spoil, (m, request, ct) => m.Mapping.CreateMapJobAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static BadRequestCase Transfer(Action<TransferVectorRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        new TransferVectorRequest { Vector = "bad/of-source", Map = "bad/map", Name = "bad/transferred" },
+        spoil, (m, request, ct) => m.Mapping.TransferVectorAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static async Task Watch(MeshFixture mesh, CancellationToken cancellation)
+    {
+        using var watch = mesh.Mapping.WatchMapJob(new() { Id = "none" }, cancellationToken: cancellation);
+        await watch.ResponseStream.MoveNext(cancellation);
+    }
+
+    private static BadRequestCase Spoilt<T>(
+        T request, Action<T> spoil, Func<MeshFixture, T, CancellationToken, Task> call, StatusCode code, string field, string says)
+        where T : IMessage<T>
+    {
+        spoil(request);
+        return new((m, ct) => call(m, request, ct), code, field, says);
+    }
+}

@@ -1,0 +1,124 @@
+using Grpc.Core;
+using LrtMesh.Core.Tensors;
+using LrtMesh.TestKit;
+using LrtMesh.V1;
+using Xunit;
+
+namespace LrtMesh.Services.Tests.Mesh;
+
+public sealed class MappingTests(MeshFixture mesh) : MeshTests(mesh)
+{
+    [Fact]
+    public async Task A_job_fits_a_map_that_carries_a_vector_which_steers()
+    {
+        var job = await Mesh.Mapping.RunJobAsync(Job("spine"), Ct);
+
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        Assert.Equal((60ul, 60ul), (job.DocumentsDone, job.DocumentsTotal));
+        var map = (await Mesh.Mapping.GetMapAsync(new() { Name = "spine" }, cancellationToken: Ct)).Map;
+        Assert.Equal(map, job.Result);
+        Assert.Equal((16u, 24u, job.Rows), (map.SourceWidth, map.TargetWidth, map.Metrics.Rows + map.Metrics.HeldOutRows));
+        var control = (await Mesh.Mapping.GetMapAsync(new() { Name = "spine.shuffled" }, cancellationToken: Ct)).Map;
+        Assert.True(control.Shuffled);
+        Assert.Equal(map.Metrics.Lambda, control.Metrics.Lambda);
+        Assert.True(map.Metrics.R2 > control.Metrics.R2);
+        Assert.Contains("spine", (await Mesh.Mapping.ListMapsAsync(new() { Prefix = "sp" }, cancellationToken: Ct)).Maps.Select(m => m.Name));
+        Assert.Contains(job.Id, (await Mesh.Mapping.ListMapJobsAsync(new(), cancellationToken: Ct)).Jobs.Select(j => j.Id));
+
+        await Mesh.Extraction.LearnVectorAsync(new() { Name = "spine/learnt", Model = "source", Layers = { 1 }, Pairs = { Pairs(6) } }, cancellationToken: Ct);
+        var mapped = (await Mesh.Mapping.TransferVectorAsync(new() { Vector = "spine/learnt", Map = "spine", Name = "spine/mapped" }, cancellationToken: Ct)).Vector;
+        Assert.Equal(("target", 2u, 24u), (mapped.Model, mapped.Layer, mapped.Width));
+        Assert.Equal((VectorMethod.Mapped, map.Digest), (mapped.Provenance.Method, mapped.Provenance.MapDigest));
+
+        var steered = await Mesh.Generation.AnswerAsync(Greedy("The cat", new Steering { Vector = "spine/mapped", Coefficient = 200 }), Ct);
+        Assert.Equal(map.Digest, Assert.Single(steered.Finished.Steering).MapDigest);
+    }
+
+    [Fact]
+    public async Task Applying_a_map_to_a_vector_is_what_transfer_stores()
+    {
+        await Mesh.Mapping.RunJobAsync(Job("applied"), Ct);
+        var x = Enumerable.Range(1, 16).Select(i => (float)Math.Sin(i)).ToArray();
+        await Mesh.Vectors.PutVectorAsync(Given("applied/x", "source", layer: 1, x), cancellationToken: Ct);
+        var applied = await Mesh.Mapping.ApplyMapAsync(new() { Map = "applied", Rows = TensorCodec.Encode([.. x, .. x], 2, 16), WithoutBias = true }, cancellationToken: Ct);
+        var withBias = await Mesh.Mapping.ApplyMapAsync(new() { Map = "applied", Rows = TensorCodec.Encode([.. x], 1, 16) }, cancellationToken: Ct);
+        foreach (var bias in new[] { false, true })
+        {
+            await Mesh.Mapping.TransferVectorAsync(new() { Vector = "applied/x", Map = "applied", Name = "applied/y", AddBias = bias }, cancellationToken: Ct);
+            var y = (await Mesh.Vectors.GetVectorAsync(new() { Name = "applied/y" }, cancellationToken: Ct)).Elements.Data;
+            Assert.Equal((bias ? withBias : applied).Rows.Data.Span[..y.Length], y.Span);
+        }
+
+        Assert.Equal([2ul, 24ul], applied.Rows.Header.Shape);
+        Assert.False(applied.Rows.Data.Span[..96].SequenceEqual(withBias.Rows.Data.Span));
+    }
+
+    [Fact]
+    public async Task A_repeated_request_id_gets_the_same_job_and_the_same_texts_the_same_map()
+    {
+        var request = Job("repeated");
+        request.RequestId = "once";
+        var first = await Mesh.Mapping.RunJobAsync(request, Ct);
+        var again = (await Mesh.Mapping.CreateMapJobAsync(request, cancellationToken: Ct)).Job;
+        var other = await Mesh.Mapping.RunJobAsync(Job("repeated"), Ct);
+
+        Assert.Equal(first, again);
+        Assert.NotEqual(first.Id, other.Id);
+        Assert.Equal(first.Result.DataDigest, other.Result.DataDigest);
+        Assert.Equal((1ul, 2ul), (first.Result.Version, other.Result.Version));
+    }
+
+    [Fact]
+    public async Task A_cancelled_job_leaves_no_map()
+    {
+        var request = Job("cancelled", documents: 4000);
+        var job = (await Mesh.Mapping.CreateMapJobAsync(request, cancellationToken: Ct)).Job;
+        var cancelled = (await Mesh.Mapping.CancelMapJobAsync(new() { Id = job.Id }, cancellationToken: Ct)).Job;
+        await Mesh.Mapping.RunJobAsync(Job("after"), Ct); // jobs run one at a time: the one before has ended
+
+        Assert.Equal(JobState.Cancelled, cancelled.State);
+        Assert.Equal(cancelled, (await Mesh.Mapping.GetMapJobAsync(new() { Id = job.Id }, cancellationToken: Ct)).Job);
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await Mesh.Mapping.GetMapAsync(new() { Name = "cancelled" }, cancellationToken: Ct));
+        Assert.Equal(StatusCode.NotFound, error.StatusCode);
+    }
+
+    [Fact]
+    public async Task Maps_and_vectors_are_deleted()
+    {
+        await Mesh.Mapping.RunJobAsync(Job("deleted"), Ct);
+        await Mesh.Vectors.PutVectorAsync(Given("deleted", "source", 1, new float[16].Select(_ => 1f).ToArray()), cancellationToken: Ct);
+        await Mesh.Mapping.DeleteMapAsync(new() { Name = "deleted" }, cancellationToken: Ct);
+        await Mesh.Vectors.DeleteVectorAsync(new() { Name = "deleted" }, cancellationToken: Ct);
+
+        Assert.DoesNotContain("deleted", (await Mesh.Mapping.ListMapsAsync(new(), cancellationToken: Ct)).Maps.Select(map => map.Name));
+        Assert.DoesNotContain("deleted", (await Mesh.Vectors.ListVectorsAsync(new(), cancellationToken: Ct)).Vectors.Select(vector => vector.Name));
+    }
+
+    [Fact]
+    public async Task After_a_restart_vectors_are_there_and_a_job_that_ran_has_failed()
+    {
+        await Mesh.Vectors.PutVectorAsync(Given("kept", "source", 1, [1, 2, 3]), cancellationToken: Ct);
+        var job = (await Mesh.Mapping.CreateMapJobAsync(Job("cut", documents: 4000), cancellationToken: Ct)).Job;
+        await Mesh.RestartAsync();
+
+        Assert.Equal(3u, (await Mesh.Vectors.GetVectorAsync(new() { Name = "kept" }, cancellationToken: Ct)).Vector.Width);
+        job = (await Mesh.Mapping.GetMapJobAsync(new() { Id = job.Id }, cancellationToken: Ct)).Job;
+        Assert.Equal((JobState.Failed, "interrupted by a restart; create it again"), (job.State, job.Error));
+        CountTensors(); // the models were loaded anew
+    }
+
+    private static CreateMapJobRequest Job(string name, int documents = 60) => new()
+    {
+        Map = name,
+        Source = new LayerRef { Model = "source", Layer = 1 },
+        Target = new LayerRef { Model = "target", Layer = 2 },
+        Documents = { TinyCheckpoint.Texts(documents).Select(text => new Document { Text = text }) },
+        Fit = new FitOptions { ShuffledControl = true },
+    };
+
+    private static PutVectorRequest Given(string name, string model, uint layer, float[] elements) => new()
+    {
+        Vector = new Vector { Name = name, Model = model, Layer = layer, Provenance = new VectorProvenance { Method = VectorMethod.Given } },
+        Elements = MeshCalls.Elements(elements),
+    };
+}
