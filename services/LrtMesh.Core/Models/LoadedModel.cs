@@ -17,6 +17,7 @@ public sealed class LoadedModel : IDisposable
     private readonly Decoder _decoder;
     private readonly GenerationLoop _loop;
     private readonly ModelThread _thread;
+    private bool _disposed;
 
     private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, string digest)
     {
@@ -90,6 +91,12 @@ public sealed class LoadedModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
         _thread.Dispose();
         _loop.Dispose();
         _decoder.Dispose();

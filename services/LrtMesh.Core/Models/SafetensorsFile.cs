@@ -194,18 +194,9 @@ public sealed class SafetensorsFile : IDisposable
 
     private void ReadHeader(byte[] header, long dataLength)
     {
-        JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
-        }
-        catch (JsonException e)
-        {
-            throw Damaged($"the header is not JSON with distinct keys: {e.Message}");
-        }
-
-        using (document)
-        {
+            using var document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
             if (document.RootElement.ValueKind != JsonValueKind.Object)
             {
                 throw Damaged("the header is not a JSON object");
@@ -215,6 +206,11 @@ public sealed class SafetensorsFile : IDisposable
             {
                 _entries.Add(property.Name, ReadEntry(property.Name, property.Value));
             }
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            // A text that is not UTF-8 is an InvalidOperationException, and only once it is read.
+            throw Damaged($"the header is not JSON with distinct keys: {e.Message}");
         }
 
         // The ranges must tile the data: no gap, no overlap, no byte outside.
