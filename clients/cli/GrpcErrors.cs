@@ -14,7 +14,8 @@ internal static class GrpcErrors
         var violations = status?.GetDetail<BadRequest>()?.FieldViolations ?? [];
         var retry = status?.GetDetail<RetryInfo>()?.RetryDelay?.ToTimeSpan();
         var lines = new List<string> { $"{NameOf(error.StatusCode)}: {error.Status.Detail}" };
-        lines.AddRange(violations.Select(violation => $"  {violation.Field}: {violation.Description}"));
+        // A message that is the list of its violations is not said twice.
+        lines.AddRange(violations.Select(violation => $"{violation.Field}: {violation.Description}").Where(line => !error.Status.Detail.Contains(line, StringComparison.Ordinal)).Select(line => $"  {line}"));
         if (HintFor(error.StatusCode, retry) is { } hint)
         {
             lines.Add(hint);

@@ -32,7 +32,7 @@ internal static class Program
             return WrongUsage;
         }
 
-        return await parse.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = CleanUp });
+        return await parse.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = CleanUp });
     }
 
     /// <summary>All commands. A plain command and not a RootCommand, which would be named after this executable and not after the launcher.</summary>

@@ -41,8 +41,8 @@ internal sealed class CommandRun
         command.SetAction((parse, cancellation) => RunAsync(options, parse, body, textOnOutput, cancellation));
     }
 
-    /// <summary>The value of an option that has a default or is required.</summary>
-    public T Get<T>(Option<T> option) => Parse.GetRequiredValue(option);
+    /// <summary>The value of an option that is required or has a default, if only that of its type.</summary>
+    public T Get<T>(Option<T> option) => Parse.GetValue(option)!;
 
     /// <summary>Opens the mesh of --mesh, or starts one over a data folder (the lasting one, unless another is given).</summary>
     public Task<Mesh> OpenMeshAsync(string? dataFolder = null)

@@ -160,7 +160,7 @@ internal static class DemoCommand
     {
         console.WriteLine();
         console.MarkupLineInterpolated($"[bold]{number}. {title}[/]");
-        console.MarkupLineInterpolated($"   {explanation}");
+        console.Write(new Padder(new Text(explanation)).Padding(3, 0, 0, 0));
     }
 
     private static string Describe(LocatedModel model) => $"{model.Name} ({model.Model.Parameters / 1e6:0.0}M parameters, {model.Model.Layers} layers of width {model.Model.Width})";
@@ -174,7 +174,7 @@ internal static class DemoCommand
         console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name}");
         console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{report.SourceLayer} --target {report.Target.Name}:{report.TargetLayer}");
         console.MarkupLineInterpolated($"  ./lrtmesh transfer --vector {name} --map small-to-large --name {name}-large");
-        console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:0.0} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
+        console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:G3} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
     }
 
     private static async Task CleanUpAsync(CommandRun run, DemoVectors vectors)

@@ -77,7 +77,7 @@ internal static class LearnCommand
         }
 
         run.Terminal.Out.Write(table);
-        run.Terminal.Note($"Try it: lrtmesh generate --model {model.Name} --vector {response.Vectors[0].Vector.Name} --coefficient {response.Vectors[0].Vector.Norm:0.0} \"...\"");
+        run.Terminal.Note(Next(model, response.Vectors[0].Vector));
         await run.WriteJsonAsync(new
         {
             Model = model.Name,
@@ -96,6 +96,11 @@ internal static class LearnCommand
             }),
         });
     }
+
+    // Only the generation role writes text; a vector of another role's model has to be carried over first.
+    private static string Next(LocatedModel model, Vector vector) => model.Role.Name == "generation"
+        ? $"Try it: lrtmesh generate --model {model.Name} --vector {vector.Name} --coefficient {vector.Norm:G3} \"...\""
+        : $"Next, with a map of `lrtmesh train-map --source {model.Name}:{vector.Layer}`: lrtmesh transfer --vector {vector.Name} --map MAP --name {vector.Name}-large";
 
     /// <summary>A behaviour's contrast pairs as the service takes them.</summary>
     public static IEnumerable<ContrastPair> PairsOf(Behaviour behaviour) =>

@@ -36,7 +36,7 @@ internal static class TransferCommand
 
         run.Terminal.Out.MarkupLineInterpolated($"{vector.Name}: layer {vector.Layer} of {vector.Model}, width {vector.Width}, norm {vector.Norm:0.000}, digest {Inputs.Short(vector.Digest)}");
         run.Terminal.Out.MarkupLineInterpolated($"from {from.SourceVector} ({Inputs.Short(from.SourceVectorDigest)}) by map {from.Map} ({Inputs.Short(from.MapDigest)})");
-        run.Terminal.Note($"Try it: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient {vector.Norm:0.0} \"...\"");
+        run.Terminal.Note($"Try it: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient {vector.Norm:G3} \"...\"");
         await run.WriteJsonAsync(new
         {
             vector.Name,

@@ -21,7 +21,8 @@ internal static class DecoderScript
         var grouped = c.KvHeads == c.Heads ? "False" : "True";
 
         // h is the residual stream [batch, seq, width], float32 whatever the weights' type: products are computed in the
-        // weights' type and added to it. cos and sin are [batch or 1, seq, 1, head].
+        // weights' type and added to it. Attention without a cache runs in float32: on a CPU its backward in bfloat16 takes twice as
+        // long. cos and sin are [batch or 1, seq, 1, head].
         return $"""
             def embed(ids: Tensor, embedding: Tensor) -> Tensor:
                 return torch.embedding(embedding, ids)
@@ -42,14 +43,14 @@ internal static class DecoderScript
                 return rotate(q, cos, sin), rotate(k, cos, sin), v
 
             def rest(h: Tensor, attended: Tensor, w_out: Tensor, norm: Tensor, w_gate_up: Tensor, w_down: Tensor) -> Tensor:
-                h = h + torch.linear(attended.transpose(1, 2).reshape(h.size(0), h.size(1), {queries}), w_out).to(h.dtype)
+                h = h + torch.linear(attended.transpose(1, 2).reshape(h.size(0), h.size(1), {queries}).to(w_out.dtype), w_out).to(h.dtype)
                 x = torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(w_gate_up.dtype)
                 gate, up = torch.chunk(torch.linear(x, w_gate_up), 2, -1)
                 return h + torch.linear(torch.silu(gate) * up, w_down).to(h.dtype)
 
             def whole(h: Tensor, norm1: Tensor, w_qkv: Tensor, w_out: Tensor, norm2: Tensor, w_gate_up: Tensor, w_down: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
                 q, k, v = qkv(h, norm1, w_qkv, cos, sin)
-                attended = torch.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), None, 0.0, True, scale=None, enable_gqa={grouped})
+                attended = torch.scaled_dot_product_attention(q.transpose(1, 2).float(), k.transpose(1, 2).float(), v.transpose(1, 2).float(), None, 0.0, True, scale=None, enable_gqa={grouped})
                 return rest(h, attended, w_out, norm2, w_gate_up, w_down)
 
             def cached(h: Tensor, norm1: Tensor, w_qkv: Tensor, w_out: Tensor, norm2: Tensor, w_gate_up: Tensor, w_down: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, first: int, reach: int, mask: Tensor) -> Tensor:
