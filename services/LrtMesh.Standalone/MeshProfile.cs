@@ -20,6 +20,7 @@ internal sealed record MeshProfile(string? Extraction, string? Mapping, string? 
     };
 
     /// <summary>Addresses that serve hidden states.</summary>
+    [JsonIgnore]
     public IReadOnlyList<Uri> Endpoints => [.. new[] { Extraction, Generation }.OfType<string>().Select(address => new Uri(address))];
 
     /// <summary>Reads a profile; an empty one where there is no file.</summary>
