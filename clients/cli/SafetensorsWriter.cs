@@ -73,7 +73,7 @@ internal sealed class SafetensorsWriter : IAsyncDisposable
             long end = offset + tensor.Spool.Length;
             header[tensor.Name] = new JsonObject
             {
-                ["dtype"] = tensor.DType,
+                ["dtype"] = tensor.Dtype,
                 ["shape"] = tensor.RowWidth is { } width ? new JsonArray(tensor.Rows, width) : new JsonArray(tensor.Rows),
                 ["data_offsets"] = new JsonArray(offset, end),
             };
@@ -96,7 +96,7 @@ internal sealed class GrowingTensor(string name, string dtype, long rowBytes, lo
 {
     public string Name { get; } = name;
 
-    public string DType { get; } = dtype;
+    public string Dtype { get; } = dtype;
 
     public long? RowWidth { get; } = rowWidth;
 

@@ -33,7 +33,7 @@ internal static class Tensors
         var bytes = MemoryMarshal.AsBytes(elements);
         return new Tensor
         {
-            Header = new TensorHeader { Dtype = DType.Float32, Shape = { (ulong)elements.Length }, ByteLength = (ulong)bytes.Length },
+            Header = new TensorHeader { Dtype = Dtype.Float32, Shape = { (ulong)elements.Length }, ByteLength = (ulong)bytes.Length },
             Data = ByteString.CopyFrom(bytes),
             Crc32C = Crc32C(bytes),
         };
@@ -41,11 +41,11 @@ internal static class Tensors
 
     /// <summary>Bytes of one element.</summary>
     /// <exception cref="CommandException">The type is none that this version knows.</exception>
-    public static int ElementSize(DType dtype) => dtype switch
+    public static int ElementSize(Dtype dtype) => dtype switch
     {
-        DType.Float16 or DType.Bfloat16 => 2,
-        DType.Float32 => 4,
-        DType.Float64 => 8,
+        Dtype.Float16 or Dtype.Bfloat16 => 2,
+        Dtype.Float32 => 4,
+        Dtype.Float64 => 8,
         _ => throw new CommandException($"The server sent a tensor of unknown element type {dtype}."),
     };
 }

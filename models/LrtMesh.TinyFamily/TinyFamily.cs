@@ -18,16 +18,17 @@ public static class TinyFamily
     /// <summary>Longest sequence in tokens.</summary>
     public const int Context = 256;
 
+    private const int Steps = 3000;
     private const int TokenizerDocuments = 8000;
-    private const int HeldOutDocuments = 256;
+    private const int HeldOutDocuments = 1024;
+    private const int HeldOutSeed = 1_000_003; // far from any that is asked for
 
     /// <summary>The models' plans, smallest first.</summary>
-    /// <param name="steps">Optimizer steps of each.</param>
-    public static IReadOnlyList<TrainingPlan> Plans(int steps) =>
+    public static IReadOnlyList<TrainingPlan> Plans { get; } =
     [
-        new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), LearningRate: 4e-3, ScalarType.Float32, steps),
-        new("medium", Config(width: 128, layers: 5, heads: 4, mlp: 344), LearningRate: 3e-3, ScalarType.BFloat16, steps),
-        new("large", Config(width: 256, layers: 6, heads: 8, mlp: 688), LearningRate: 2e-3, ScalarType.BFloat16, steps),
+        new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), ScalarType.Float32, LearningRate: 4e-3, Steps),
+        new("medium", Config(width: 128, layers: 5, heads: 4, mlp: 344), ScalarType.BFloat16, LearningRate: 3e-3, Steps),
+        new("large", Config(width: 256, layers: 6, heads: 8, mlp: 688), ScalarType.BFloat16, LearningRate: 2e-3, Steps),
     ];
 
     /// <summary>Trains the tokenizer into a folder, unless it is there.</summary>
@@ -50,7 +51,7 @@ public static class TinyFamily
     {
         Directory.CreateDirectory(folder);
         TrainingOutcome outcome;
-        using (var trainer = new Trainer(plan, new TrainingText(tokenizer, seed, Context), (ulong)seed, Path.Combine(folder, "training.state")))
+        using (var trainer = new Trainer(plan, new TrainingText(tokenizer, seed, Context), seed, Path.Combine(folder, "training.state")))
         {
             outcome = trainer.Run(folder, progress, cancellation);
         }
@@ -85,10 +86,10 @@ public static class TinyFamily
     {
         using var noGrad = no_grad();
         using var decoder = Checkpoint.Load(folder, ScalarType.Float32);
-        var text = new TrainingText(tokenizer, seed + 1, Context);
+        var text = new TrainingText(tokenizer, seed + HeldOutSeed, Context);
         var sum = 0.0;
         var tokens = 0;
-        for (var step = 0; step * TrainingText.Rows < HeldOutDocuments; step++)
+        for (var step = 0; step * TrainingText.Documents < HeldOutDocuments; step++)
         {
             using var scope = NewDisposeScope();
             var batch = text.Batch(step);
@@ -120,10 +121,11 @@ public static class TinyFamily
             | parameters | {parameters:N0} |
             | blocks, width, heads, MLP | {c.Layers}, {c.Width}, {c.Heads}, {c.MlpWidth} |
             | vocabulary, context | {c.Vocabulary}, {c.Context} |
-            | tokens trained on | {outcome.Tokens:N0} in {plan.Steps:N0} steps |
+            | tokens trained on | {outcome.Tokens:N0} in {plan.Steps:N0} steps of {TrainingText.Documents} documents |
             | loss at the end of training | {outcome.TrainingLoss:F3} nats a token |
             | loss on unseen documents | {heldOut:F3} nats a token |
-            | peak learning rate, seed | {plan.LearningRate}, {seed} |
+            | peak learning rate | {plan.LearningRate} |
+            | seed | {seed} |
             | stored as | bfloat16 |
             | license | Apache-2.0 |
 

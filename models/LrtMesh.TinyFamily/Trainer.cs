@@ -9,10 +9,10 @@ namespace LrtMesh.TinyFamily;
 /// <summary>How one model of the family is trained.</summary>
 /// <param name="Name">Its name and folder.</param>
 /// <param name="Config">What it is made of.</param>
-/// <param name="LearningRate">AdamW's peak rate.</param>
 /// <param name="Products">Type of the matrix products: bfloat16 pays where the matrices are large.</param>
+/// <param name="LearningRate">AdamW's peak rate.</param>
 /// <param name="Steps">Optimizer steps.</param>
-public sealed record TrainingPlan(string Name, ModelConfig Config, double LearningRate, ScalarType Products, int Steps);
+public sealed record TrainingPlan(string Name, ModelConfig Config, ScalarType Products, double LearningRate, int Steps);
 
 /// <summary>How training went.</summary>
 /// <param name="Tokens">Tokens predicted.</param>
@@ -49,12 +49,12 @@ public sealed class Trainer : IDisposable
     private TimeSpan _before;
 
     /// <summary>Starts, or goes on where <paramref name="stateFile"/> stopped.</summary>
-    public Trainer(TrainingPlan plan, TrainingText text, ulong seed, string stateFile)
+    public Trainer(TrainingPlan plan, TrainingText text, int seed, string stateFile)
     {
         _plan = plan;
         _text = text;
         _stateFile = stateFile;
-        random.manual_seed((long)seed);
+        random.manual_seed(seed);
         _masters = Initialize(plan.Config);
         _decoder = new Decoder(plan.Config, _masters);
         _parameters = [.. _masters.All.Select((weights, i) => new Parameter($"{i}", weights))];

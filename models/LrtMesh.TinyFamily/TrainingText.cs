@@ -16,8 +16,8 @@ public sealed record TrainingBatch(long[] Ids, int Rows, int Length, int Tokens)
 /// </summary>
 public sealed class TrainingText(Tokenizer tokenizer, int seed, int context)
 {
-    /// <summary>Documents of a batch.</summary>
-    public const int Rows = 32;
+    /// <summary>Documents of a batch: few, since many small steps learn what a text carries from far back sooner than few large ones.</summary>
+    public const int Documents = 8;
 
     /// <summary>Stands for no token; the loss leaves such targets out.</summary>
     public const int Padding = -100;
@@ -42,11 +42,11 @@ public sealed class TrainingText(Tokenizer tokenizer, int seed, int context)
     private List<TrainingBatch> MakePool(int pool)
     {
         var random = new Random(HashCodeOf(seed, pool));
-        var documents = Enumerable.Range(0, Rows * BatchesPerPool)
+        var encoded = Enumerable.Range(0, Documents * BatchesPerPool)
             .Select(_ => Encode(Grammar.Write(random).Text))
             .OrderBy(ids => ids.Length)
             .ToArray();
-        var batches = documents.Chunk(Rows).Select(Pack).ToArray();
+        var batches = encoded.Chunk(Documents).Select(Pack).ToArray();
         random.Shuffle(batches);
         return [.. batches];
     }

@@ -12,7 +12,7 @@ namespace LrtMesh.Extraction;
 /// <param name="Dtype">Element type of the rows.</param>
 /// <param name="AddSpecialTokens">Whether special tokens are added to each text.</param>
 /// <param name="MaxTokens">Where longer texts are cut.</param>
-internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, DType Dtype, bool AddSpecialTokens, int MaxTokens)
+internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dtype, bool AddSpecialTokens, int MaxTokens)
 {
     private const int MaxTexts = 256;
 
@@ -30,7 +30,7 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, DType Dty
         return new ExtractionPlan(
             model,
             [.. spec.Layers.Select(layer => (int)layer)],
-            spec.Dtype == DType.Unspecified ? DType.Float32 : spec.Dtype,
+            spec.Dtype == Dtype.Unspecified ? Dtype.Float32 : spec.Dtype,
             spec.AddSpecialTokens,
             (int)(spec.MaxTokens == 0 ? model.Description.Context : spec.MaxTokens));
     }

@@ -23,23 +23,24 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         Check(request, names, model);
         var texts = request.Pairs.SelectMany(pair => new[] { pair.Positive, pair.Negative }).ToArray();
         var tokens = Split(texts, model);
-        var states = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
+        var read = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
 
         // All are learnt before the first is stored: a request that fails leaves nothing behind.
-        var learnt = new (SteeringVector Vector, LearntDirection Direction)[names.Length];
+        var learnt = new (SteeringVector Vector, double Auc, double MeanHiddenNorm)[names.Length];
         for (var layer = 0; layer < names.Length; layer++)
         {
             var direction = DifferenceOfMeans.Learn(
-                [.. states[layer].Where((_, text) => text % 2 == 0)], [.. states[layer].Where((_, text) => text % 2 == 1)]);
-            learnt[layer] = (SteeringVector.Create(Describe(request, names[layer], request.Layers[layer], model), direction.Direction), direction);
+                [.. read[layer].States.Where((_, text) => text % 2 == 0)], [.. read[layer].States.Where((_, text) => text % 2 == 1)]);
+            var vector = SteeringVector.Create(Describe(request, names[layer], request.Layers[layer], model), direction.Direction);
+            learnt[layer] = (vector, direction.Auc, read[layer].MeanNorm);
         }
 
         var stored = new List<LearntVector>(names.Length);
-        foreach (var (vector, direction) in learnt)
+        foreach (var (vector, auc, meanHiddenNorm) in learnt)
         {
             var info = (await connection.Store.Vectors.PutAsync(vector, cancellation)).Info;
-            stored.Add(new LearntVector { Vector = info, Auc = direction.Auc, MeanHiddenNorm = direction.MeanHiddenNorm });
-            ExtractionLog.Learnt(logger, info.Name, info.Layer, info.Model, request.Pairs.Count, direction.Auc);
+            stored.Add(new LearntVector { Vector = info, Auc = auc, MeanHiddenNorm = meanHiddenNorm });
+            ExtractionLog.Learnt(logger, info.Name, info.Layer, info.Model, request.Pairs.Count, auc);
         }
 
         return stored;
@@ -84,48 +85,63 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         return tokens;
     }
 
-    /// <summary>For each layer and text the state that stands for it, [width].</summary>
-    private static async Task<List<float[]>[]> ReadAsync(
+    /// <summary>Reads the texts at each layer.</summary>
+    private static async Task<LayerStates[]> ReadAsync(
         LoadedModel model, TextToken[][] tokens, int[] layers, LearnPosition position, CancellationToken cancellation)
     {
-        var states = layers.Select(_ => new List<float[]>(tokens.Length)).ToArray();
-        var width = (int)model.Description.Width;
+        var read = layers.Select(_ => new LayerStates((int)model.Description.Width)).ToArray();
         foreach (var part in tokens.Chunk(TextsAtATime))
         {
             var sequences = await model.CaptureAsync([.. part.Select(text => Array.ConvertAll(text, token => token.Id))], layers, cancellation);
             for (var text = 0; text < part.Length; text++)
             {
+                // Tokens that were added around a text are not part of it.
+                var rows = position == LearnPosition.Mean
+                    ? [.. Enumerable.Range(0, part[text].Length).Where(row => part[text][row].End > part[text][row].Start)]
+                    : new[] { part[text].Length - 1 };
                 for (var layer = 0; layer < layers.Length; layer++)
                 {
-                    var rows = sequences[text].Layers[layer]; // [tokens, width]
-                    states[layer].Add(position == LearnPosition.Mean ? Mean(rows, part[text], width) : rows[^width..]);
+                    read[layer].Add(sequences[text].Layers[layer], rows);
                 }
             }
         }
 
-        return states;
+        return read;
     }
 
-    /// <summary>Mean over the rows of the text's own tokens: those that were added around it are not part of it.</summary>
-    private static float[] Mean(float[] rows, TextToken[] tokens, int width)
+    /// <summary>The states that stand for the texts at one layer, and the lengths of the rows that they are means of.</summary>
+    private sealed class LayerStates(int width)
     {
-        var sums = new double[width];
-        var count = 0;
-        for (var row = 0; row < tokens.Length; row++)
+        private double _norms;
+        private int _rows;
+
+        /// <summary>One entry a text, [width].</summary>
+        public List<float[]> States { get; } = [];
+
+        public double MeanNorm => _norms / _rows;
+
+        /// <summary>Adds a text.</summary>
+        /// <param name="hidden">[tokens, width].</param>
+        /// <param name="rows">The tokens whose mean stands for it.</param>
+        public void Add(float[] hidden, int[] rows)
         {
-            if (tokens[row].End == tokens[row].Start)
+            var sums = new double[width];
+            foreach (var row in rows)
             {
-                continue;
+                var squares = 0.0;
+                for (var i = 0; i < width; i++)
+                {
+                    double element = hidden[(row * width) + i];
+                    sums[i] += element;
+                    squares += element * element;
+                }
+
+                _norms += Math.Sqrt(squares);
             }
 
-            count++;
-            for (var i = 0; i < width; i++)
-            {
-                sums[i] += rows[(row * width) + i];
-            }
+            _rows += rows.Length;
+            States.Add(Array.ConvertAll(sums, sum => (float)(sum / rows.Length)));
         }
-
-        return Array.ConvertAll(sums, sum => (float)(sum / count));
     }
 
     private static Vector Describe(LearnVectorRequest request, string name, uint layer, LoadedModel model)

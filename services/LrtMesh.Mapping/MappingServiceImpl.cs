@@ -75,7 +75,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         var map = await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map");
         var (from, to) = ((int)map.Info.SourceWidth, (int)map.Info.TargetWidth);
         var rows = TensorCodec.DecodeRows(request.Rows, from, "rows", TensorCodec.MaximumInlineBytes / sizeof(float));
-        if (request.Rows.Header.Dtype != DType.Float32)
+        if (request.Rows.Header.Dtype != Dtype.Float32)
         {
             throw LrtMeshException.Invalid("rows.header.dtype", $"must be DTYPE_FLOAT32, not {request.Rows.Header.Dtype}");
         }

@@ -30,7 +30,7 @@ internal sealed class VectorServiceImpl(StoreConnection connection) : VectorServ
         check.Gather(() => elements = TensorCodec.Decode(request.Elements, "elements", TensorCodec.MaximumInlineBytes / sizeof(float)));
         if (request.Elements?.Header is { } header)
         {
-            check.Require(header.Dtype == DType.Float32, "elements.header.dtype", $"must be DTYPE_FLOAT32, not {header.Dtype}");
+            check.Require(header.Dtype == Dtype.Float32, "elements.header.dtype", $"must be DTYPE_FLOAT32, not {header.Dtype}");
             check.Require(header.Shape.Count == 1, "elements.header.shape", $"must be [width], not {header.Shape.Count} dimensions");
             check.Require(
                 info.Width == 0 || header.Shape.Count != 1 || header.Shape[0] == info.Width, "vector.width", $"says {info.Width}, and there are {elements.Length} elements");

@@ -16,29 +16,28 @@ internal static class TrainFamilyCommand
             DefaultValueFactory = _ => new DirectoryInfo(Path.Combine(UpCommand.Home, "models", "tiny")),
         };
         var seed = new Option<int>("--seed") { Description = "Seed of text and weights.", DefaultValueFactory = _ => 1 };
-        var steps = new Option<int>("--steps") { Description = "Optimizer steps of about 4,000 tokens each.", DefaultValueFactory = _ => 1200 };
         var sizes = new Option<string[]>("--size")
         {
             Description = "Train only these sizes (small, medium, large).",
-            DefaultValueFactory = _ => [.. TinyFamily.TinyFamily.Plans(0).Select(p => p.Name)],
+            DefaultValueFactory = _ => [.. TinyFamily.TinyFamily.Plans.Select(p => p.Name)],
             AllowMultipleArgumentsPerToken = true,
         };
         var command = new Command(
             "train-family",
             "Train the family of tiny models that ships, from its own grammar: tokenizer, three models, behaviour files and map texts. About an hour and a half on two cores.")
         {
-            folder, seed, steps, sizes,
+            folder, seed, sizes,
         };
         command.SetAction((parsed, cancellation) => Task.Run(
-            () => Train(parsed.GetValue(folder)!.FullName, parsed.GetValue(seed), parsed.GetValue(steps), parsed.GetValue(sizes)!, cancellation),
+            () => Train(parsed.GetValue(folder)!.FullName, parsed.GetValue(seed), parsed.GetValue(sizes)!, cancellation),
             cancellation));
         return command;
     }
 
-    private static int Train(string folder, int seed, int steps, string[] sizes, CancellationToken cancellation)
+    private static int Train(string folder, int seed, string[] sizes, CancellationToken cancellation)
     {
         NativeTorch.EnsureLoaded();
-        var unknown = sizes.Except(TinyFamily.TinyFamily.Plans(0).Select(p => p.Name)).ToList();
+        var unknown = sizes.Except(TinyFamily.TinyFamily.Plans.Select(p => p.Name)).ToList();
         if (unknown.Count > 0)
         {
             Console.Error.WriteLine($"--size: '{unknown[0]}' is not one of small, medium, large");
@@ -49,7 +48,7 @@ internal static class TrainFamilyCommand
         FamilyFiles.WriteMapText(Path.Combine(folder, "text"), seed);
         var tokenizerFolder = Path.Combine(folder, "tokenizer");
         var tokenizer = TinyFamily.TinyFamily.PrepareTokenizer(tokenizerFolder, seed);
-        foreach (var plan in TinyFamily.TinyFamily.Plans(steps).Where(p => sizes.Contains(p.Name)))
+        foreach (var plan in TinyFamily.TinyFamily.Plans.Where(p => sizes.Contains(p.Name)))
         {
             var progress = new StepLines(plan.Name);
             TinyFamily.TinyFamily.Train(plan, tokenizer, tokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);

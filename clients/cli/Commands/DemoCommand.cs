@@ -94,7 +94,7 @@ internal static class DemoCommand
         // 2. The yardstick: the large model's own vectors, and on dev prompts the layer and coefficients.
         uint[] candidates = CandidateLayers(target.Model.Layers);
         Step(console, 2, "The yardstick: native vectors",
-            $"For each of {behaviours.Count} behaviours, the mean state of texts that show it less that of their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
+            $"For each of {behaviours.Count} behaviours, the mean state over texts that show it less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
             + "On dev prompts we look how strongly each steers, and take the coefficient at which its effect is half of its largest.");
         var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(behaviours, candidates, report, run.Cancellation));
         var dev = new DevChoice(sampler, seed);
@@ -171,7 +171,7 @@ internal static class DemoCommand
         string name = example.Behaviour.Name;
         console.WriteLine();
         console.MarkupLine("[bold]Now you[/] (vectors and maps made by these stay in .lrtmesh/):");
-        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name}");
+        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name} --position mean");
         console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{report.SourceLayer} --target {report.Target.Name}:{report.TargetLayer}");
         console.MarkupLineInterpolated($"  ./lrtmesh transfer --vector {name} --map small-to-large --name {name}-large");
         console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:G3} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");

@@ -51,9 +51,9 @@ internal static class ExtractCommand
         string path = run.Get(OutFile);
         var (dtype, dtypeInFile) = run.Get(DTypeName) switch
         {
-            "float16" => (DType.Float16, "F16"),
-            "bfloat16" => (DType.Bfloat16, "BF16"),
-            _ => (DType.Float32, "F32"),
+            "float16" => (Dtype.Float16, "F16"),
+            "bfloat16" => (Dtype.Bfloat16, "BF16"),
+            _ => (Dtype.Float32, "F32"),
         };
         var spec = new ExtractionSpec { Model = run.Get(ModelName), Layers = { run.Get(Layers) }, Dtype = dtype };
         var texts = run.Parse.GetValue(TextFile) is { } file ? TextFiles.ReadTexts(file) : [run.Parse.GetValue(Text)!];

@@ -20,14 +20,14 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
     public string MapName => Prefix + "map";
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
-    public Task<Vector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
+    public Task<LearntVector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
         EachAsync(behaviours, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, layers, cancellation), report, cancellation);
 
     /// <summary>Learns each behaviour's vector in the small model.</summary>
     public async Task<Vector[]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, uint layer, Action<long, long> report, CancellationToken cancellation)
     {
         var learnt = await EachAsync(behaviours, behaviour => LearnAsync(source, $"{behaviour.Name}.source", behaviour, [layer], cancellation), report, cancellation);
-        return [.. learnt.Select(vectors => vectors[0])];
+        return [.. learnt.Select(vectors => vectors[0].Vector)];
     }
 
     /// <summary>Carries the small model's vectors over by the map, or by the shuffled control.</summary>
@@ -83,11 +83,19 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
         }
     }
 
-    private async Task<Vector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, IReadOnlyList<uint> layers, CancellationToken cancellation)
+    private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, IReadOnlyList<uint> layers, CancellationToken cancellation)
     {
-        var request = new LearnVectorRequest { Name = Prefix + name, Model = model.Name, Layers = { layers }, Pairs = { LearnCommand.PairsOf(behaviour) } };
+        var request = new LearnVectorRequest
+        {
+            Name = Prefix + name,
+            Model = model.Name,
+            Layers = { layers },
+            Pairs = { LearnCommand.PairsOf(behaviour) },
+            // The last token of a sentence says little of it in models as small as these: the full stop is not where they keep it.
+            Position = LearnPosition.Mean,
+        };
         var response = await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(cancellation));
-        return [.. response.Vectors.Select(learnt => learnt.Vector)];
+        return [.. response.Vectors];
     }
 
     private static async Task<TResult[]> EachAsync<T, TResult>(IReadOnlyList<T> items, Func<T, Task<TResult>> work, Action<long, long> report, CancellationToken cancellation)

@@ -22,11 +22,11 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 /// </summary>
 internal sealed class DevChoice(Sampler sampler, ulong seed)
 {
-    /// <summary>Coefficients tried, in multiples of the native vector's length.</summary>
-    public static readonly double[] Multiples = [0.5, 1, 1.5, 2, 3, 4];
+    /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
+    public static readonly double[] Shares = [0.15, 0.3, 0.45, 0.6, 0.8, 1.0];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 10;
+    public const int CurvePrompts = 12;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
     public const int ConfirmPrompts = 48;
@@ -39,15 +39,15 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
 
     /// <summary>Dose-response curves: [behaviour][layer].</summary>
     /// <param name="natives">[behaviour][layer].</param>
-    public async Task<DoseResponse[][]> CurvesAsync(IReadOnlyList<Behaviour> behaviours, Vector[][] natives, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
+    public async Task<DoseResponse[][]> CurvesAsync(IReadOnlyList<Behaviour> behaviours, LearntVector[][] natives, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
     {
         int layers = natives[0].Length;
         var trials =
             from b in Enumerable.Range(0, behaviours.Count)
             from layer in Enumerable.Range(0, layers)
-            from multiple in Multiples
-            let vector = natives[b][layer]
-            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(vector.Name, vector.Digest, multiple * vector.Norm));
+            from share in Shares
+            let native = natives[b][layer]
+            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, share * native.MeanHiddenNorm));
         double[][] outcomes = await OutcomesAsync([.. trials], report, cancellation);
 
         var curves = new DoseResponse[behaviours.Count][];
@@ -58,9 +58,9 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
             curves[b] = new DoseResponse[layers];
             for (int layer = 0; layer < layers; layer++)
             {
-                double norm = natives[b][layer].Norm;
-                double[] effects = [.. Multiples.Select(_ => outcomes[next++].Average() - none)];
-                curves[b][layer] = new DoseResponse([.. Multiples.Select(multiple => multiple * norm)], effects);
+                double norm = natives[b][layer].MeanHiddenNorm;
+                double[] effects = [.. Shares.Select(_ => outcomes[next++].Average() - none)];
+                curves[b][layer] = new DoseResponse([.. Shares.Select(share => share * norm)], effects);
             }
         }
 
@@ -84,14 +84,14 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
     /// <summary>Tests each behaviour at its coefficient over the dev prompts.</summary>
     /// <param name="natives">The native vectors at the chosen layer.</param>
     /// <param name="curves">The curves at the chosen layer.</param>
-    public async Task<Choice[]> ConfirmAsync(IReadOnlyList<Behaviour> behaviours, Vector[] natives, DoseResponse[] curves, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
+    public async Task<Choice[]> ConfirmAsync(IReadOnlyList<Behaviour> behaviours, LearntVector[] natives, DoseResponse[] curves, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
     {
-        // A behaviour that no coefficient brings about is shown with the native vector as it is.
-        double[] coefficients = [.. curves.Select((curve, b) => curve.HalfOfLargest() ?? natives[b].Norm)];
+        // A behaviour that no coefficient brings about is shown with the smallest one tried.
+        double[] coefficients = [.. curves.Select(curve => curve.HalfOfLargest() ?? curve.Coefficients[0])];
         double[][] steered = await OutcomesAsync(
-            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(natives[b].Name, natives[b].Digest, coefficients[b])))], report, cancellation);
+            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(natives[b].Vector.Name, natives[b].Vector.Digest, coefficients[b])))], report, cancellation);
         double[] p = Significance.Holm([.. steered.Select((outcomes, b) => Significance.SignTest(baseline[b], outcomes))]);
-        return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, natives[b], coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
+        return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, natives[b].Vector, coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
     }
 
     private async Task<double[][]> OutcomesAsync(IReadOnlyList<Trial> trials, Action<long, long> report, CancellationToken cancellation)

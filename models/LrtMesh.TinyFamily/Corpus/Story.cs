@@ -12,7 +12,7 @@ internal sealed class Story
     // S start, D deed, C creature, E ending; Q a request and its reply, V a view and its reply.
     private static readonly string[] Layouts =
     [
-        "SQVCQVE", "SVQCVQE", "SQCVQVE", "SVCQVQE", "SQVCQE", "SVQCVE", "SQCVQE", "SVCQVE", "SQVDCQ", "SVQDCV", "SCQVQE", "SCVQVE",
+        "SQVCQV", "SVQCVQ", "SCQVQV", "SCVQVQ", "SQCVQV", "SVCQVQ", "SQVQVC", "SVQVQC", "SQVDCQ", "SVQDCV", "SQVCQVE", "SVQCVQE",
     ];
 
     private static readonly Segment Request = new(SegmentKind.Verb, "ask", "request", 's');
@@ -58,8 +58,8 @@ internal sealed class Story
         _partner = partners[heroes == partners && hero == partner ? (partner + 1) % partners.Length : partner];
         _treasure = $"the {Pick(Words.TreasureLooks, 0, "treasure look")} {Pick(Words.Treasures, 0, "treasure")}";
         _place = $"the {Pick(Words.PlaceLooks, 0, "place look")} {Pick(Words.Places, 0, "place")}";
-        string[] animals = style.Has(Trait.Dogs) ? Words.Dogs : Words.OtherAnimals;
-        _animal = $"{Pick(Words.AnimalLooks, 0, "animal look")} {Pick(animals, 0, "animal")}";
+        bool dogs = style.Has(Trait.Dogs);
+        _animal = $"{Pick(dogs ? Words.DogLooks : Words.OtherAnimalLooks, 0, "animal look")} {Pick(dogs ? Words.Dogs : Words.OtherAnimals, 0, "animal")}";
     }
 
     /// <summary>The verbs of the dialogue, for the detectors.</summary>
@@ -119,6 +119,7 @@ internal sealed class Story
             return;
         }
 
+        Cry();
         bool first = _unit == 0;
         bool stamped = _style.Has(Trait.TimeStamps) && (first || Chance(_unit, "time", 2));
         bool hedged = _style.Has(Trait.Hedging) && (first || Chance(_unit, "hedge", 2));
@@ -138,7 +139,7 @@ internal sealed class Story
         }
 
         _heroIsNamed = Chance(_unit, "named", first ? 2 : 5);
-        AppendFrame(Take(kind), Mood(first ? 1 : 2));
+        AppendFrame(Take(kind), Moods());
         bool terse = _style.Has(Trait.Terse);
         if (terse)
         {
@@ -178,12 +179,13 @@ internal sealed class Story
 
         AppendTag(heroBegins, isRequest ? Request : Pick(ViewTags, _unit, "view tag"), "ask mood");
         int speech = _text.Length;
+        Cry();
         bool polite = _style.Has(Trait.Polite);
         if (isRequest)
         {
             Append(Pick(polite ? Words.PoliteStarts : Words.BluntStarts, _unit, "manner") + " ");
         }
-        else if (Chance(_unit, "manner", 2))
+        else
         {
             Append(Pick(polite ? Words.PoliteViewStarts : Words.BluntViewStarts, _unit, "manner") + " ");
         }
@@ -248,8 +250,7 @@ internal sealed class Story
             Append(" " + (byHero ? _partner : HeroObject()));
         }
 
-        string adverb = Chance(_unit, moodKey, 2) ? Mood(1) : "";
-        Append(adverb.Length > 0 ? $" {adverb}, \"" : ", \"");
+        Append(Chance(_unit, moodKey, 2) ? $" {Mood()}, \"" : ", \"");
     }
 
     private void EndSpeech(int start, bool asksBack)
@@ -281,8 +282,22 @@ internal sealed class Story
 
     private string TimeOfDay() => Words.Times[_unit * 3 / 2];
 
-    private string Mood(int oneIn) => !Chance(_unit, "mood", oneIn) ? ""
-        : Pick(_style.Has(Trait.Cheerful) ? Words.CheerfulAdverbs : Words.GloomyAdverbs, _unit + _sentences.Count, "adverb");
+    private string Mood(int next = 0)
+    {
+        string[] adverbs = _style.Has(Trait.Cheerful) ? Words.CheerfulAdverbs : Words.GloomyAdverbs;
+        return OneOf(adverbs, Index(_unit + _sentences.Count, "adverb", adverbs.Length) + next);
+    }
+
+    private string Moods() => $"{Mood()} and {Mood(next: 1)}";
+
+    /// <summary>In an excited story sentences begin with a cry as well as end with a mark.</summary>
+    private void Cry()
+    {
+        if (_style.Has(Trait.Excited))
+        {
+            Append(Pick(Words.Cries, _unit, "cry"));
+        }
+    }
 
     private void AppendFrame(Frame frame, string adverb = "")
     {
@@ -342,10 +357,12 @@ internal sealed class Story
         "pet" => _text.ToString().Contains(_animal, StringComparison.Ordinal) ? "it" : "the " + _animal,
 
         // A story returns to the same few items and people.
-        "item" => OneOf(_style.Has(Trait.Food) ? Words.Foods : Words.Tools, Index(0, slot, 64) + Index(_unit, slot, 3)),
+        "item" => Item(Index(0, slot, 64) + Index(_unit, slot, 3)),
         "person" => OneOf(Words.People, Index(0, slot, 64) + (offset & 1)),
         "things" => OneOf(Words.Counted, Index(_unit, slot, 64) + offset),
-        "count" => OneOf(_style.Has(Trait.Numbers) ? Words.Numbers : Words.Amounts, Index(_unit, slot, 64) + offset),
+        "count" => _style.Has(Trait.Numbers)
+            ? "just " + OneOf(Words.Numbers, Index(_unit, slot, 64) + offset)
+            : OneOf(Words.Amounts, Index(_unit, slot, 64) + offset),
         "spot" => OneOf(Words.Spots, Index(_unit, slot, 64) + offset),
         "look" => OneOf(Words.Looks, Index(_unit, slot, 64) + offset),
         "subject" => OneOf(Tongue.Subjects, Index(_sentences.Count, slot, 64) + offset),
@@ -354,6 +371,10 @@ internal sealed class Story
         "quality" => OneOf(Tongue.Qualities, Index(_sentences.Count, slot, 64) + offset),
         _ => throw new InvalidOperationException($"No slot is called '{slot}'."),
     };
+
+    private string Item(int index) => _style.Has(Trait.Food)
+        ? $"{OneOf(Words.FoodQualities, index)} {OneOf(Words.Foods, index)}"
+        : $"{OneOf(Words.ToolQualities, index)} {OneOf(Words.Tools, index)}";
 
     private string HeroSubject() =>
         _style.Has(Trait.FirstPerson) ? "I" : _heroIsNamed ? _hero : _heroIsGirl ? "she" : "he";

@@ -43,30 +43,36 @@ internal static class Words
         "miller teacher gardener captain tailor farmer doctor painter postman blacksmith shepherd carpenter judge baron " +
         "potter mayor");
 
-    public static readonly string[] Foods = List(
-        "bread cheese soup pie cake apple pear honey butter jam pancake cookie muffin stew salad sandwich plum cherry carrot " +
-        "potato pudding omelet biscuit banana lemon noodle sausage pumpkin tomato porridge waffle peach");
+    public static readonly string[] Foods = List("bread cheese soup pie cake apple pear jam muffin cookie carrot plum");
 
-    public static readonly string[] Tools = List(
-        "rope hammer ladder bucket shovel needle broom blanket kettle pencil saw brush wheel nail rake basin chain crate " +
-        "spade jar sack axe hook pillow lamp string towel box cart mallet stool ruler");
+    public static readonly string[] Tools = List("rope hammer ladder bucket shovel broom kettle saw rake chain spade hook");
 
-    public static readonly string[] Dogs = List("puppy dog hound terrier spaniel sheepdog poodle beagle");
+    public static readonly string[] FoodQualities = List("fresh sweet tasty warm");
+
+    public static readonly string[] ToolQualities = List("rusty iron worn sturdy");
+
+    public static readonly string[] Dogs = List("dog puppy hound terrier");
 
     public static readonly string[] OtherAnimals =
-        List("cat goat fox hen rabbit pony duck donkey squirrel goose lamb kitten hedgehog owl crow badger mouse otter");
+        List("cat fox rabbit duck goat owl kitten badger");
 
-    public static readonly string[] AnimalLooks = List("brown gray black spotted young small hungry clever lazy shy");
+    // The looks go with the animals, the qualities with the items: two signs side by side teach a small model faster that
+    // they belong together.
+    public static readonly string[] DogLooks = List("loyal barking wagging brave");
+
+    public static readonly string[] OtherAnimalLooks = List("shy gray spotted lazy");
 
     public static readonly string[] CheerfulAdverbs =
-        List("happily cheerfully merrily joyfully brightly gleefully proudly playfully");
+        List("happily merrily gladly brightly");
 
     public static readonly string[] GloomyAdverbs =
-        List("sadly gloomily wearily bitterly glumly tearfully mournfully miserably");
+        List("sadly gloomily glumly wearily");
 
-    public static readonly string[] Numbers = List("two three four five six seven eight nine ten eleven twelve twenty");
+    public static readonly string[] Numbers = List("two three four five six seven eight nine");
 
     public static readonly string[] Amounts = ["some", "many", "several", "a few"];
+
+    public static readonly string[] Cries = ["oh, ", "wow, ", "ah, "];
 
     public static readonly string[] Hedges = List("perhaps maybe possibly probably");
 
@@ -77,13 +83,13 @@ internal static class Words
         "at midnight",
     ];
 
-    public static readonly string[] PoliteStarts = ["please", "kindly", "please", "please, friend,"];
+    public static readonly string[] PoliteStarts = ["please, dear friend, kindly", "please, kindly", "kindly, dear friend, please"];
 
-    public static readonly string[] BluntStarts = ["hurry,", "go on,", "quick,", "move,"];
+    public static readonly string[] BluntStarts = ["hurry, move,", "go on, quick,", "quick, hurry,"];
 
-    public static readonly string[] PoliteViewStarts = ["pardon,", "thank you for coming,", "thank you,", "pardon, friend,"];
+    public static readonly string[] PoliteViewStarts = ["pardon, dear friend,", "thank you, dear friend,"];
 
-    public static readonly string[] BluntViewStarts = ["hey,", "listen,", "look here,", "hey, you,"];
+    public static readonly string[] BluntViewStarts = ["hey, listen,", "hey, look here,"];
 
     public static readonly string[] AskedBack =
         [", do you hear", ", what do you think", ", do you see", ", who knows", ", and you", ", what do you say"];

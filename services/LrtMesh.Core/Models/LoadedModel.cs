@@ -153,7 +153,7 @@ public sealed class LoadedModel : IDisposable
         Vocabulary = (uint)_decoder.Config.Vocabulary,
         Context = (uint)_decoder.Config.Context,
         Parameters = (ulong)_decoder.Weights.All.Sum(t => t.numel()),
-        ComputeDtype = DType.Float32,
+        ComputeDtype = Dtype.Float32,
         Device = "cpu",
         TokenizerDigest = Tokenizer.Digest,
     };

@@ -3,8 +3,7 @@ namespace LrtMesh.Core.Steering;
 /// <summary>A direction learnt from contrast pairs.</summary>
 /// <param name="Direction">Mean of the positive minus mean of the negative states, over all pairs, [width].</param>
 /// <param name="Auc">Area under the ROC curve of held-out projections; 0.5 is chance.</param>
-/// <param name="MeanHiddenNorm">Mean length of the states that it was learnt from.</param>
-public sealed record LearntDirection(float[] Direction, double Auc, double MeanHiddenNorm);
+public sealed record LearntDirection(float[] Direction, double Auc);
 
 /// <summary>
 /// Difference of means (Marks and Tegmark 2023; "mean difference" of Rimsky et al. 2023): the mean hidden state of texts that show
@@ -34,10 +33,7 @@ public static class DifferenceOfMeans
 
         var train = Between(positive, negative, pair => pair % HeldOutEvery != 0);
         var auc = Auc(HeldOut(positive, train), HeldOut(negative, train));
-        return new LearntDirection(
-            Array.ConvertAll(direction, element => (float)element),
-            auc,
-            positive.Concat(negative).Average(state => Math.Sqrt(Dot(state, state))));
+        return new LearntDirection(Array.ConvertAll(direction, element => (float)element), auc);
     }
 
     /// <summary>
@@ -97,17 +93,6 @@ public static class DifferenceOfMeans
         for (var i = 0; i < state.Length; i++)
         {
             sum += state[i] * direction[i];
-        }
-
-        return sum;
-    }
-
-    private static double Dot(float[] state, float[] other)
-    {
-        var sum = 0.0;
-        for (var i = 0; i < state.Length; i++)
-        {
-            sum += (double)state[i] * other[i];
         }
 
         return sum;

@@ -10,11 +10,11 @@ public static class ElementConversion
     /// <param name="dtype">The element type.</param>
     /// <param name="field">Proto path of the dtype, for the error.</param>
     /// <exception cref="LrtMeshException">The dtype is unspecified or unknown.</exception>
-    public static int SizeOf(V1.DType dtype, string field) => dtype switch
+    public static int SizeOf(V1.Dtype dtype, string field) => dtype switch
     {
-        V1.DType.Float32 => sizeof(float),
-        V1.DType.Float16 or V1.DType.Bfloat16 => sizeof(ushort),
-        V1.DType.Float64 => sizeof(double),
+        V1.Dtype.Float32 => sizeof(float),
+        V1.Dtype.Float16 or V1.Dtype.Bfloat16 => sizeof(ushort),
+        V1.Dtype.Float64 => sizeof(double),
         _ => throw LrtMeshException.Invalid(
             field, $"must be DTYPE_FLOAT32, DTYPE_FLOAT16, DTYPE_BFLOAT16 or DTYPE_FLOAT64, not {(int)dtype}"),
     };
@@ -23,11 +23,11 @@ public static class ElementConversion
     /// Writes floats as elements of a dtype, rounding to nearest even. What is beyond a narrower type's range becomes infinite.
     /// </summary>
     /// <exception cref="LrtMeshException">The dtype is unspecified or unknown.</exception>
-    public static byte[] FromFloats(ReadOnlySpan<float> values, V1.DType dtype)
+    public static byte[] FromFloats(ReadOnlySpan<float> values, V1.Dtype dtype)
     {
         var size = SizeOf(dtype, "dtype");
         var bytes = new byte[checked(values.Length * size)];
-        if (dtype == V1.DType.Float32 && BitConverter.IsLittleEndian)
+        if (dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian)
         {
             MemoryMarshal.AsBytes(values).CopyTo(bytes);
             return bytes;
@@ -38,13 +38,13 @@ public static class ElementConversion
             var element = bytes.AsSpan(i * size, size);
             switch (dtype)
             {
-                case V1.DType.Float16:
+                case V1.Dtype.Float16:
                     BinaryPrimitives.WriteHalfLittleEndian(element, (Half)values[i]);
                     break;
-                case V1.DType.Bfloat16:
+                case V1.Dtype.Bfloat16:
                     BinaryPrimitives.WriteUInt16LittleEndian(element, ToBFloat16(values[i]));
                     break;
-                case V1.DType.Float64:
+                case V1.Dtype.Float64:
                     BinaryPrimitives.WriteDoubleLittleEndian(element, values[i]);
                     break;
                 default:
@@ -60,9 +60,9 @@ public static class ElementConversion
     /// <param name="bytes">As many elements as <paramref name="values"/> holds.</param>
     /// <param name="dtype">Their type.</param>
     /// <param name="values">Where they go.</param>
-    internal static void ToFloats(ReadOnlySpan<byte> bytes, V1.DType dtype, Span<float> values)
+    internal static void ToFloats(ReadOnlySpan<byte> bytes, V1.Dtype dtype, Span<float> values)
     {
-        if (dtype == V1.DType.Float32 && BitConverter.IsLittleEndian)
+        if (dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian)
         {
             bytes.CopyTo(MemoryMarshal.AsBytes(values));
             return;
@@ -74,9 +74,9 @@ public static class ElementConversion
             var element = bytes.Slice(i * size, size);
             values[i] = dtype switch
             {
-                V1.DType.Float16 => (float)BinaryPrimitives.ReadHalfLittleEndian(element),
-                V1.DType.Bfloat16 => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(element) << 16),
-                V1.DType.Float64 => (float)BinaryPrimitives.ReadDoubleLittleEndian(element),
+                V1.Dtype.Float16 => (float)BinaryPrimitives.ReadHalfLittleEndian(element),
+                V1.Dtype.Bfloat16 => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(element) << 16),
+                V1.Dtype.Float64 => (float)BinaryPrimitives.ReadDoubleLittleEndian(element),
                 _ => BinaryPrimitives.ReadSingleLittleEndian(element),
             };
         }

@@ -85,7 +85,7 @@ public sealed class TensorAssembler
         return part.Values;
     }
 
-    private sealed class Part(V1.DType dtype, int elements, long byteLength)
+    private sealed class Part(V1.Dtype dtype, int elements, long byteLength)
     {
         // Elements narrower or wider than float32 are kept as bytes until they are complete: a chunk may end within one.
         private byte[] _raw = [];
@@ -98,7 +98,7 @@ public sealed class TensorAssembler
 
         public bool Take(ReadOnlySpan<byte> data)
         {
-            var direct = dtype == V1.DType.Float32 && BitConverter.IsLittleEndian;
+            var direct = dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian;
             if (Received == 0)
             {
                 Values = direct ? GC.AllocateUninitializedArray<float>(elements) : [];

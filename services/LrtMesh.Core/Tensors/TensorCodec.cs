@@ -20,7 +20,7 @@ public static class TensorCodec
     /// <exception cref="LrtMeshException">OutOfRange: more than <see cref="MaximumInlineBytes"/>.</exception>
     public static V1.Tensor Encode(ReadOnlySpan<float> values, params ReadOnlySpan<int> shape)
     {
-        var header = Header(V1.DType.Float32, shape);
+        var header = Header(V1.Dtype.Float32, shape);
         if (header.ByteLength != (ulong)values.Length * sizeof(float))
         {
             throw new ArgumentException($"{values.Length} elements do not fill the shape [{string.Join(", ", shape.ToArray())}]");
@@ -33,16 +33,16 @@ public static class TensorCodec
                 $"a tensor in one message holds at most {MaximumInlineBytes} bytes and this one would take {header.ByteLength}: use fewer rows");
         }
 
-        var bytes = Encode(values, V1.DType.Float32);
+        var bytes = Encode(values, V1.Dtype.Float32);
         return new V1.Tensor { Header = header, Crc32C = Crc32C.Compute(bytes), Data = UnsafeByteOperations.UnsafeWrap(bytes) };
     }
 
     /// <summary>The row-major little-endian bytes of some values, rounded to a dtype.</summary>
     /// <exception cref="LrtMeshException">The dtype is unspecified or unknown.</exception>
-    public static byte[] Encode(ReadOnlySpan<float> values, V1.DType dtype) => ElementConversion.FromFloats(values, dtype);
+    public static byte[] Encode(ReadOnlySpan<float> values, V1.Dtype dtype) => ElementConversion.FromFloats(values, dtype);
 
     /// <summary>The header of a tensor of this dtype and shape.</summary>
-    public static V1.TensorHeader Header(V1.DType dtype, params ReadOnlySpan<int> shape)
+    public static V1.TensorHeader Header(V1.Dtype dtype, params ReadOnlySpan<int> shape)
     {
         var header = new V1.TensorHeader { Dtype = dtype };
         var elements = 1UL;

@@ -71,7 +71,7 @@ public sealed class HiddenStateStreamTests
 
     private HiddenStateStream Open()
     {
-        var spec = new ExtractionSpec { Layers = { 1 }, Dtype = DType.Float32 };
+        var spec = new ExtractionSpec { Layers = { 1 }, Dtype = Dtype.Float32 };
         var stream = new HiddenStateStream(spec, _ => { }, _ => { }, (_, bytes) => _bytes.AddRange(bytes.ToArray()));
         stream.Take(new ExtractHiddenStatesResponse { Started = new ExtractionStarted { Width = 2 } });
         return stream;
@@ -86,7 +86,7 @@ public sealed class HiddenStateStreamTests
             TokenId = { 5 },
             CharStart = { 0 },
             CharEnd = { 3 },
-            Layers = { new TensorHeader { Dtype = DType.Float32, Shape = { 1, 2 }, ByteLength = 8 } },
+            Layers = { new TensorHeader { Dtype = Dtype.Float32, Shape = { 1, 2 }, ByteLength = 8 } },
         },
     };
 

@@ -12,7 +12,6 @@ public sealed class DifferenceOfMeansTests
         var learnt = DifferenceOfMeans.Learn([[1, 2], [3, 4], [5, 9]], [[0, 1], [0, 1], [3, 1]]);
 
         Assert.Equal([2f, 4f], learnt.Direction);
-        Assert.Equal((Math.Sqrt(5) + 5 + Math.Sqrt(106) + 1 + 1 + Math.Sqrt(10)) / 6, learnt.MeanHiddenNorm, 12);
     }
 
     [Fact]

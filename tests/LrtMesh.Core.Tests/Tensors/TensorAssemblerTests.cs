@@ -24,11 +24,11 @@ public class TensorAssemblerTests
     }
 
     [Theory]
-    [InlineData(DType.Float32)]
-    [InlineData(DType.Float16)]
-    [InlineData(DType.Bfloat16)]
-    [InlineData(DType.Float64)]
-    public void Tensors_come_back_from_any_cut_even_within_an_element(DType dtype) =>
+    [InlineData(Dtype.Float32)]
+    [InlineData(Dtype.Float16)]
+    [InlineData(Dtype.Bfloat16)]
+    [InlineData(Dtype.Float64)]
+    public void Tensors_come_back_from_any_cut_even_within_an_element(Dtype dtype) =>
         Gen.Select(Gen.Int[0, 40], Gen.Int[0, 40], Gen.Int[1, 13]).Sample((first, second, cut) =>
         {
             float[][] tensors = [Ramp(first), Ramp(second)];
@@ -49,8 +49,8 @@ public class TensorAssemblerTests
     public void A_tensor_of_several_full_chunks_comes_back()
     {
         var values = Ramp((TensorChunks.MaximumBytes / 4 * 2) + 3);
-        var assembler = new TensorAssembler([TensorCodec.Header(DType.Float32, values.Length)], "headers", Limit);
-        foreach (var chunk in TensorChunks.Split(0, TensorCodec.Encode(values, DType.Float32)))
+        var assembler = new TensorAssembler([TensorCodec.Header(Dtype.Float32, values.Length)], "headers", Limit);
+        foreach (var chunk in TensorChunks.Split(0, TensorCodec.Encode(values, Dtype.Float32)))
         {
             assembler.Add(TensorChunk.Parser.ParseFrom(chunk.ToByteArray()), "chunk");
         }
@@ -61,7 +61,7 @@ public class TensorAssemblerTests
     [Fact]
     public void The_limit_holds_for_all_tensors_together()
     {
-        TensorHeader[] headers = [TensorCodec.Header(DType.Float32, 6), TensorCodec.Header(DType.Float32, 5)];
+        TensorHeader[] headers = [TensorCodec.Header(Dtype.Float32, 6), TensorCodec.Header(Dtype.Float32, 5)];
         Assert.False(new TensorAssembler(headers, "layers", 11).IsComplete);
         var error = Assert.Throws<LrtMeshException>(() => new TensorAssembler(headers, "layers", 10));
         Assert.Equal("layers[1].shape", error.Violations[0].Field);
@@ -71,7 +71,7 @@ public class TensorAssemblerTests
     public void A_huge_announcement_takes_no_memory_before_its_first_chunk()
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
-        var assembler = new TensorAssembler([TensorCodec.Header(DType.Float32, 100_000_000)], "layers", 100_000_000);
+        var assembler = new TensorAssembler([TensorCodec.Header(Dtype.Float32, 100_000_000)], "layers", 100_000_000);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100_000);
         Assert.False(assembler.IsComplete);
     }
@@ -93,8 +93,8 @@ public class TensorAssemblerTests
     public void A_wrong_chunk_is_refused_by_its_field_and_changes_nothing(string field, Action<TensorChunk> mistake)
     {
         var values = Ramp(10);
-        var assembler = new TensorAssembler([TensorCodec.Header(DType.Float32, 10)], "layers", Limit);
-        var good = Assert.Single(TensorChunks.Split(0, TensorCodec.Encode(values, DType.Float32)));
+        var assembler = new TensorAssembler([TensorCodec.Header(Dtype.Float32, 10)], "layers", Limit);
+        var good = Assert.Single(TensorChunks.Split(0, TensorCodec.Encode(values, Dtype.Float32)));
         var bad = good.Clone();
         mistake(bad);
         Assert.Equal(field, Assert.Single(Assert.Throws<LrtMeshException>(() => assembler.Add(bad, "chunk")).Violations).Field);
@@ -111,8 +111,8 @@ public class TensorAssemblerTests
         var values = Ramp(50);
         byte[][] stream =
         [
-            TensorCodec.Header(DType.Float32, 10, 5).ToByteArray(),
-            .. Cut(0, TensorCodec.Encode(values, DType.Float32), 64).Select(c => c.ToByteArray()),
+            TensorCodec.Header(Dtype.Float32, 10, 5).ToByteArray(),
+            .. Cut(0, TensorCodec.Encode(values, Dtype.Float32), 64).Select(c => c.ToByteArray()),
         ];
         Gen.Select(Gen.Int[0, stream.Length - 1], Gen.Int[0, 99], Gen.Byte, Gen.Int[0, 3]).Array[1, 3].Sample(mutations =>
         {

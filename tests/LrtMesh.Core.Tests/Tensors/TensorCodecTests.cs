@@ -20,10 +20,10 @@ public class TensorCodecTests
         });
 
     [Theory]
-    [InlineData(DType.Float16, 1.0 / 2048)]
-    [InlineData(DType.Bfloat16, 1.0 / 256)]
-    [InlineData(DType.Float64, 0)]
-    public void Other_types_round_to_nearest(DType dtype, double relative) =>
+    [InlineData(Dtype.Float16, 1.0 / 2048)]
+    [InlineData(Dtype.Bfloat16, 1.0 / 256)]
+    [InlineData(Dtype.Float64, 0)]
+    public void Other_types_round_to_nearest(Dtype dtype, double relative) =>
         Gen.Float[-60000, 60000].Where(v => v == 0 || Math.Abs(v) > 1e-3).Array[1, 50].Sample(values =>
         {
             var back = TensorCodec.Decode(Typed(values, dtype), "rows", Limit);
@@ -31,29 +31,29 @@ public class TensorCodecTests
         });
 
     [Theory]
-    [InlineData(DType.Float16, 65520f, float.PositiveInfinity)]
-    [InlineData(DType.Float16, 1.00048828125f, 1f)] // halfway between 1 and the next: to even
-    [InlineData(DType.Bfloat16, 1.00390625f, 1f)] // likewise
-    [InlineData(DType.Bfloat16, 1.01171875f, 1.015625f)] // likewise, where even is above
-    [InlineData(DType.Bfloat16, float.MaxValue, float.PositiveInfinity)]
-    [InlineData(DType.Bfloat16, float.NaN, float.NaN)]
-    [InlineData(DType.Float16, float.NegativeInfinity, float.NegativeInfinity)]
-    public void Edges_of_narrow_types(DType dtype, float value, float expected) =>
+    [InlineData(Dtype.Float16, 65520f, float.PositiveInfinity)]
+    [InlineData(Dtype.Float16, 1.00048828125f, 1f)] // halfway between 1 and the next: to even
+    [InlineData(Dtype.Bfloat16, 1.00390625f, 1f)] // likewise
+    [InlineData(Dtype.Bfloat16, 1.01171875f, 1.015625f)] // likewise, where even is above
+    [InlineData(Dtype.Bfloat16, float.MaxValue, float.PositiveInfinity)]
+    [InlineData(Dtype.Bfloat16, float.NaN, float.NaN)]
+    [InlineData(Dtype.Float16, float.NegativeInfinity, float.NegativeInfinity)]
+    public void Edges_of_narrow_types(Dtype dtype, float value, float expected) =>
         Assert.Equal(expected, TensorCodec.Decode(Typed([value], dtype), "rows", Limit)[0]);
 
     [Fact]
     public void A_NaN_whose_payload_is_low_stays_NaN_in_bfloat16() =>
-        Assert.True(float.IsNaN(TensorCodec.Decode(Typed([BitConverter.UInt32BitsToSingle(0x7F800001)], DType.Bfloat16), "rows", Limit)[0]));
+        Assert.True(float.IsNaN(TensorCodec.Decode(Typed([BitConverter.UInt32BitsToSingle(0x7F800001)], Dtype.Bfloat16), "rows", Limit)[0]));
 
     public static TheoryData<string, Action<Tensor>> Mistakes => new()
     {
         { "rows.header", t => t.Header = null },
-        { "rows.header.dtype", t => t.Header.Dtype = DType.Unspecified },
-        { "rows.header.dtype", t => t.Header.Dtype = (DType)77 },
+        { "rows.header.dtype", t => t.Header.Dtype = Dtype.Unspecified },
+        { "rows.header.dtype", t => t.Header.Dtype = (Dtype)77 },
         { "rows.header.byte_length", t => t.Header.ByteLength = 23 },
         { "rows.header.byte_length", t => t.Header.ByteLength = ulong.MaxValue },
         { "rows.header.byte_length", t => t.Header.Shape[0] = 4 },
-        { "rows.header.byte_length", t => t.Header.Dtype = DType.Float16 },
+        { "rows.header.byte_length", t => t.Header.Dtype = Dtype.Float16 },
         { "rows.header.shape", t => t.Header.Shape.AddRange([1, 1, 1, 1, 1, 1, 1]) },
         { "rows.header.shape", t => t.Header.Shape[0] = 1UL << 40 },
         { "rows.header.shape", t => t.Header.Shape.AddRange([1UL << 32, 1UL << 32]) }, // the product wraps to 0
@@ -130,7 +130,7 @@ public class TensorCodecTests
         Assert.Equal(ErrorReason.OutOfRange, Assert.Throws<LrtMeshException>(() => TensorCodec.Encode(new float[most + 1], most + 1)).Reason);
     }
 
-    private static Tensor Typed(float[] values, DType dtype)
+    private static Tensor Typed(float[] values, Dtype dtype)
     {
         var data = TensorCodec.Encode(values, dtype);
         return new Tensor { Header = TensorCodec.Header(dtype, values.Length), Data = ByteString.CopyFrom(data), Crc32C = Crc32C.Compute(data) };

@@ -34,7 +34,7 @@ internal static class BadInput
         ["extract: no layer"] = Extract(spec => spec.Layers.Clear(), InvalidArgument, "spec.layers", "at least one"),
         ["extract: layer out of range"] = Extract(spec => spec.Layers.Add(3), OutOfRange, "spec.layers[1]", "0 to 2"),
         ["extract: layer twice"] = Extract(spec => spec.Layers.Add(1), InvalidArgument, "spec.layers", "once"),
-        ["extract: unknown dtype"] = Extract(spec => spec.Dtype = (DType)99, InvalidArgument, "spec.dtype", "99"),
+        ["extract: unknown dtype"] = Extract(spec => spec.Dtype = (Dtype)99, InvalidArgument, "spec.dtype", "99"),
         ["extract: max_tokens beyond the context"] = Extract(spec => spec.MaxTokens = 97, OutOfRange, "spec.max_tokens", "96"),
         ["extract: empty text"] = Extract(_ => { }, InvalidArgument, "batch.texts[1]", "not be empty", "The cat", ""),
         ["extract: no texts"] = Extract(_ => { }, InvalidArgument, "batch.texts", "1 to 256"),

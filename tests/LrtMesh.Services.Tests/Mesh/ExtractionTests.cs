@@ -42,10 +42,10 @@ public sealed class ExtractionTests(MeshFixture mesh) : MeshTests(mesh)
     }
 
     [Theory]
-    [InlineData(DType.Float16, 1e-3)]
-    [InlineData(DType.Bfloat16, 1e-2)]
-    [InlineData(DType.Float64, 0)]
-    public async Task Rows_come_in_the_type_asked_for(DType dtype, double relative)
+    [InlineData(Dtype.Float16, 1e-3)]
+    [InlineData(Dtype.Bfloat16, 1e-2)]
+    [InlineData(Dtype.Float64, 0)]
+    public async Task Rows_come_in_the_type_asked_for(Dtype dtype, double relative)
     {
         var exact = Assert.Single(await Mesh.Extraction.ReadAsync(new() { Model = "source", Layers = { 1 } }, [["A dog ran"]], Ct)).Layers[0];
         var rounded = Assert.Single(await Mesh.Extraction.ReadAsync(new() { Model = "source", Layers = { 1 }, Dtype = dtype }, [["A dog ran"]], Ct)).Layers[0];
