@@ -72,7 +72,12 @@ public sealed class Trainer : IDisposable
         var tokensBefore = _tokens;
         while (_step < _plan.Steps)
         {
-            cancellation.ThrowIfCancellationRequested();
+            if (cancellation.IsCancellationRequested)
+            {
+                SaveState(_before + clock.Elapsed);
+                cancellation.ThrowIfCancellationRequested();
+            }
+
             var batch = _text.Batch(_step);
             _losses.Add(Step(batch));
             _tokens += batch.Tokens;
@@ -200,7 +205,7 @@ public sealed class Trainer : IDisposable
         {
             ($"{p.Name}.weights", p.Weights.detach()), ($"{p.Name}.mean", p.Mean), ($"{p.Name}.square", p.Square),
         }).ToList();
-        using var counters = tensor(new[] { _step, (double)_tokens, elapsed.TotalSeconds, RecentLoss }, ScalarType.Float64);
+        using var counters = tensor(new[] { _step, (double)_tokens, elapsed.TotalSeconds, _losses.Count == 0 ? 0 : RecentLoss }, ScalarType.Float64);
         tensors.Add(("counters", counters));
         SafetensorsFile.Write(_stateFile, tensors);
     }

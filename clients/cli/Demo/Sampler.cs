@@ -13,7 +13,7 @@ internal sealed record Sample(string Prompt, ulong Seed, SteeredBy? Steering);
 internal sealed class Sampler(GenerationService.GenerationServiceClient generation, string model)
 {
     public const uint NewTokens = 32;
-    private const int Concurrency = 64;
+    private const int Concurrency = 128;
     private const int BusyAttempts = 20;
 
     private long _generated;
