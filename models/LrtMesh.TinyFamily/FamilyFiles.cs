@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.TinyFamily.Corpus;
 
 namespace LrtMesh.TinyFamily;
@@ -8,9 +9,10 @@ namespace LrtMesh.TinyFamily;
 public static class FamilyFiles
 {
     private const int ContrastPairs = 64;
-    private const int DevPrompts = 40;
+    private const int DevPrompts = 80;
     private const int TestPrompts = 120;
     private const int MapDocuments = 1500;
+    private const int RoomToContinue = 64; // tokens that a prompt leaves of the models' context
 
     private static readonly JsonSerializerOptions _json = new()
     {
@@ -21,10 +23,33 @@ public static class FamilyFiles
 
     private static readonly JsonSerializerOptions _line = new(_json) { WriteIndented = false };
 
-    /// <summary>Writes behaviours/NAME.json.</summary>
-    public static void WriteBehaviours(string folder, int seed)
+    /// <summary>Writes behaviours/NAME.json; its texts fit the models' context, and prompts leave room to continue them.</summary>
+    public static void WriteBehaviours(string folder, Tokenizer tokenizer, int seed)
     {
         Directory.CreateDirectory(folder);
+        int Tokens(string text) => tokenizer.Encode(text, addSpecialTokens: true).Count;
+        Prompt Open(Random random, string behaviour, Split split)
+        {
+            Prompt prompt;
+            do
+            {
+                prompt = Grammar.WritePrompt(random, behaviour, split);
+            }
+            while (Tokens(prompt.Text) > TinyFamily.Context - RoomToContinue);
+            return prompt;
+        }
+
+        ContrastPair Pair(Random random, string behaviour)
+        {
+            ContrastPair pair;
+            do
+            {
+                pair = Grammar.WritePair(random, behaviour, Split.Contrast);
+            }
+            while (Math.Max(Tokens(pair.Positive), Tokens(pair.Negative)) > TinyFamily.Context);
+            return pair;
+        }
+
         foreach (var behaviour in Behaviours.All)
         {
             var random = new Random(seed);
@@ -34,9 +59,9 @@ public static class FamilyFiles
                 behaviour.Description,
                 behaviour.Rate,
                 behaviour.Detector,
-                Contrast = Distinct(ContrastPairs, () => Grammar.WritePair(random, behaviour.Name, Split.Contrast), p => p.Positive),
-                Dev = Distinct(DevPrompts, () => Grammar.WritePrompt(random, behaviour.Name, Split.Dev), p => p.Text),
-                Test = Distinct(TestPrompts, () => Grammar.WritePrompt(random, behaviour.Name, Split.Test), p => p.Text),
+                Contrast = Distinct(ContrastPairs, () => Pair(random, behaviour.Name), p => p.Positive),
+                Dev = Distinct(DevPrompts, () => Open(random, behaviour.Name, Split.Dev), p => p.Text),
+                Test = Distinct(TestPrompts, () => Open(random, behaviour.Name, Split.Test), p => p.Text),
             };
             File.WriteAllText(Path.Combine(folder, behaviour.Name + ".json"), JsonSerializer.Serialize(file, _json) + "\n");
         }

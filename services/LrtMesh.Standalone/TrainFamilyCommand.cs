@@ -44,10 +44,10 @@ internal static class TrainFamilyCommand
             return 2;
         }
 
-        FamilyFiles.WriteBehaviours(Path.Combine(folder, "behaviours"), seed);
-        FamilyFiles.WriteMapText(Path.Combine(folder, "text"), seed);
         var tokenizerFolder = Path.Combine(folder, "tokenizer");
         var tokenizer = TinyFamily.TinyFamily.PrepareTokenizer(tokenizerFolder, seed);
+        FamilyFiles.WriteBehaviours(Path.Combine(folder, "behaviours"), tokenizer, seed);
+        FamilyFiles.WriteMapText(Path.Combine(folder, "text"), seed);
         foreach (var plan in TinyFamily.TinyFamily.Plans.Where(p => sizes.Contains(p.Name)))
         {
             var progress = new StepLines(plan.Name);

@@ -10,8 +10,11 @@ namespace LrtMesh.Cli.Commands;
 /// <summary><c>lrtmesh demo</c>: the whole job over gRPC, each step explained as it is done.</summary>
 internal static class DemoCommand
 {
-    // Of the large model's depth: where a behaviour is carried as state, neither still words nor already the next token.
-    private static readonly double[] CandidateDepths = [0.35, 0.55, 0.75];
+    // Of the large model's depth: late enough that a behaviour is carried as state, and not yet the next token.
+    private static readonly double[] CandidateDepths = [0.6, 0.8];
+
+    // Of the texts that ship: some 85,000 tokens, many times the width of what is fitted.
+    private const int MapDocuments = 400;
 
     private static readonly TimeSpan CleanUpPatience = TimeSpan.FromSeconds(8);
 
@@ -21,7 +24,7 @@ internal static class DemoCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 50 };
+    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 30 };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
 
@@ -117,7 +120,7 @@ internal static class DemoCommand
             vectors.MapName,
             new LayerRef { Model = source.Name, Layer = sourceLayer },
             new LayerRef { Model = target.Name, Layer = targetLayer },
-            TextFiles.ReadTexts(mapText),
+            [.. TextFiles.ReadTexts(mapText).Take(MapDocuments)],
             new FitOptions { ShuffledControl = true });
         var map = await run.Terminal.ProgressAsync(
             "reading text in both models",

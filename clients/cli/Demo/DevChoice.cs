@@ -23,13 +23,13 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 internal sealed class DevChoice(Sampler sampler, ulong seed)
 {
     /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
-    public static readonly double[] Shares = [0.15, 0.3, 0.45, 0.6, 0.8, 1.0];
+    public static readonly double[] Shares = [0.15, 0.3, 0.5, 0.75, 1.0];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 12;
+    public const int CurvePrompts = 10;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
-    public const int ConfirmPrompts = 48;
+    public const int ConfirmPrompts = 60;
 
     private const int SeedPurpose = 1;
 

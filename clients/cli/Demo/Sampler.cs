@@ -12,7 +12,7 @@ internal sealed record Sample(string Prompt, ulong Seed, SteeredBy? Steering);
 /// <summary>Generates many texts at once, as a batch-serving role likes it, and checks the proof of steering of each.</summary>
 internal sealed class Sampler(GenerationService.GenerationServiceClient generation, string model)
 {
-    public const uint NewTokens = 32;
+    public const uint NewTokens = 24;
     private const int Concurrency = 128;
     private const int BusyAttempts = 20;
 
@@ -29,8 +29,11 @@ internal sealed class Sampler(GenerationService.GenerationServiceClient generati
         string[] texts = new string[samples.Count];
         long done = 0;
         var options = new ParallelOptions { MaxDegreeOfParallelism = Concurrency, CancellationToken = cancellation };
-        await Parallel.ForAsync(0, samples.Count, options, async (i, stop) =>
+        // Prompts of about equal length go together: the server reads those that arrive together as one padded batch.
+        int[] order = [.. Enumerable.Range(0, samples.Count).OrderBy(i => samples[i].Prompt.Length)];
+        await Parallel.ForAsync(0, samples.Count, options, async (n, stop) =>
         {
+            int i = order[n];
             texts[i] = await GenerateWhenFreeAsync(samples[i], stop);
             Interlocked.Increment(ref _generated);
             report(Interlocked.Increment(ref done), samples.Count);
