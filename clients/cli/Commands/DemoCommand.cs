@@ -24,7 +24,7 @@ internal static class DemoCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 30 };
+    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 25 };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
 

@@ -26,10 +26,10 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
     public static readonly double[] Shares = [0.15, 0.3, 0.5, 0.75, 1.0];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 10;
+    public const int CurvePrompts = 8;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
-    public const int ConfirmPrompts = 60;
+    public const int ConfirmPrompts = 40;
 
     private const int SeedPurpose = 1;
 
