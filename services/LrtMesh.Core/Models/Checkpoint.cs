@@ -19,37 +19,10 @@ public static class Checkpoint
     /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
     public static Decoder Load(string folder, ScalarType dtype)
     {
-        var configFile = ConfigFile.Read(folder);
-        var family = Family.Of(configFile);
-        var config = family.ReadConfig(configFile);
-        Check(config, configFile);
+        var (family, config) = Family.Read(folder);
         using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
         using var scope = NewDisposeScope();
-        var names = family.Names;
-        long width = config.Width;
-        long queries = config.Heads * config.HeadWidth;
-        long keys = config.KvHeads * config.HeadWidth;
-        long mlp = config.MlpWidth;
-
-        Tensor Read(string name, params long[] shape) => file.Read(name, shape, dtype);
-        Tensor Norm(string name) => file.Read(name, [width], ScalarType.Float32); // read in the residual stream's type
-
-        var embedding = Read(names.Embedding, config.Vocabulary, width);
-        var blocks = new List<BlockWeights>();
-        for (var layer = 0; layer < config.Layers; layer++)
-        {
-            string At(string name) => string.Format(CultureInfo.InvariantCulture, name, layer);
-            blocks.Add(new BlockWeights(
-                AttentionNorm: Norm(At(names.AttentionNorm)),
-                Qkv: cat([Read(At(names.Query), queries, width), Read(At(names.Key), keys, width), Read(At(names.Value), keys, width)]),
-                AttentionOutput: Read(At(names.AttentionOutput), width, queries),
-                MlpNorm: Norm(At(names.MlpNorm)),
-                GateUp: cat([Read(At(names.Gate), mlp, width), Read(At(names.Up), mlp, width)]),
-                Down: Read(At(names.Down), width, mlp)));
-        }
-
-        var weights = new DecoderWeights(
-            embedding, blocks, Norm(names.FinalNorm), config.TiedHead ? embedding : Read(names.Head, config.Vocabulary, width));
+        var weights = Read(file.Names, file.Read, config, family.Names, dtype, folder);
         foreach (var tensor in weights.All)
         {
             tensor.DetachFromDisposeScope();
@@ -58,21 +31,63 @@ public static class Checkpoint
         return new Decoder(config, weights);
     }
 
+    /// <summary>Takes every tensor of a checkpoint, and refuses one that is left over: it would mean something that is not computed.</summary>
+    private static DecoderWeights Read(
+        IReadOnlyCollection<string> present, TensorSource read, ModelConfig config, TensorNames names, ScalarType dtype, string folder)
+    {
+        // A model saved without its head has no prefix before its names.
+        if (!present.Contains($"{names.Prefix}{names.Embedding}.weight") && present.Contains($"{names.Embedding}.weight"))
+        {
+            names = names with { Prefix = "" };
+        }
+
+        var taken = new HashSet<string>(StringComparer.Ordinal);
+        var weights = new WeightAssembly(config, names, Take, dtype).Assemble();
+        var head = names.Head + ".weight";
+        if (config.TiedHead && present.Contains(head))
+        {
+            using var stored = Take(head, [config.Vocabulary, config.Width], dtype);
+            if (!stored.Equals(weights.Embedding))
+            {
+                throw new LrtMeshException(
+                    ErrorReason.DataLoss, $"{folder}: '{head}' differs from the embedding, and tie_word_embeddings in config.json says that it is the same");
+            }
+        }
+
+        var extra = present.Where(name => !taken.Contains(name) && !names.IsBuffer(name)).Order(StringComparer.Ordinal).ToList();
+        return extra.Count == 0 ? weights : throw new LrtMeshException(
+            ErrorReason.DataLoss,
+            $"{folder}: tensor '{extra[0]}'{(extra.Count == 1 ? "" : $" and {extra.Count - 1} more")} has no place in a {config.Family} of this config.json");
+
+        Tensor Take(string name, long[] shape, ScalarType type)
+        {
+            taken.Add(name);
+            return read(name, shape, type);
+        }
+    }
+
     /// <summary>Writes config.json and model.safetensors in bfloat16, as transformers lays out a Llama.</summary>
+    /// <exception cref="ArgumentException">Another family than Llama.</exception>
     public static void Save(string folder, ModelConfig config, DecoderWeights weights)
     {
+        if (config.Family != Llama.Family.ModelType)
+        {
+            throw new ArgumentException($"only a {Llama.Family.ModelType} is written, not a {config.Family}", nameof(config));
+        }
+
         Directory.CreateDirectory(folder);
         using var scope = NewDisposeScope();
         var names = Llama.Family.Names;
         long queries = config.Heads * config.HeadWidth;
         long keys = config.KvHeads * config.HeadWidth;
         var tensors = new List<(string, Tensor)>();
-        void Add(string name, Tensor tensor) => tensors.Add((name, tensor.detach().to(ScalarType.BFloat16).contiguous()));
+        void Add(string? stem, Tensor? tensor, string prefix = "model.") =>
+            tensors.Add(($"{prefix}{stem}.weight", tensor!.detach().to(ScalarType.BFloat16).contiguous()));
 
         Add(names.Embedding, weights.Embedding);
         for (var layer = 0; layer < config.Layers; layer++)
         {
-            string At(string name) => string.Format(CultureInfo.InvariantCulture, name, layer);
+            string At(string? stem) => string.Format(CultureInfo.InvariantCulture, stem!, layer);
             var block = weights.Blocks[layer];
             Add(At(names.AttentionNorm), block.AttentionNorm);
             Add(At(names.Query), block.Qkv.narrow(0, 0, queries));
@@ -88,7 +103,7 @@ public static class Checkpoint
         Add(names.FinalNorm, weights.FinalNorm);
         if (!config.TiedHead)
         {
-            Add(names.Head, weights.Head);
+            Add(names.Head, weights.Head, prefix: "");
         }
 
         SafetensorsFile.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
@@ -120,18 +135,5 @@ public static class Checkpoint
             ["vocab_size"] = config.Vocabulary,
         };
         File.WriteAllText(path, JsonSerializer.Serialize(values, _indented) + "\n");
-    }
-
-    private static void Check(ModelConfig config, ConfigFile file)
-    {
-        if (config.HeadWidth % 2 != 0)
-        {
-            throw file.Error("head_dim", $"must be even, and it is {config.HeadWidth}: rotary positions turn dimensions in pairs");
-        }
-
-        if (config.Heads % config.KvHeads != 0)
-        {
-            throw file.Error("num_key_value_heads", $"must divide num_attention_heads = {config.Heads}, and it is {config.KvHeads}");
-        }
     }
 }
