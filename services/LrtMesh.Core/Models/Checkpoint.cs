@@ -5,12 +5,9 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>A model on disk in Hugging Face layout: config.json and model.safetensors.</summary>
+/// <summary>A model on disk in Hugging Face layout: config.json and safetensors files.</summary>
 public static class Checkpoint
 {
-    /// <summary>The file that holds the weights.</summary>
-    public const string WeightsFile = "model.safetensors";
-
     private static readonly JsonSerializerOptions _indented = new() { WriteIndented = true };
 
     /// <summary>Reads a checkpoint.</summary>
@@ -23,7 +20,14 @@ public static class Checkpoint
         var family = Family.Of(configFile);
         var config = family.ReadConfig(configFile);
         Check(config, configFile);
-        using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
+        using var files = CheckpointFiles.Open(folder);
+        CheckTensors(family, config, files, dtype);
+        return new Decoder(config, ReadWeights(family, config, files, dtype));
+    }
+
+    /// <summary>Reads a model's weights by their names in its family's checkpoints; every name and shape of a family is in here.</summary>
+    internal static DecoderWeights ReadWeights(Family family, ModelConfig config, TensorSource file, ScalarType dtype)
+    {
         using var scope = NewDisposeScope();
         var names = family.Names;
         long width = config.Width;
@@ -55,8 +59,20 @@ public static class Checkpoint
             tensor.DetachFromDisposeScope();
         }
 
-        return new Decoder(config, weights);
+        return weights;
     }
+
+    /// <summary>Checks that files hold all tensors of a model, as the model needs them, and no others, before memory is taken for any.</summary>
+    private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype)
+    {
+        var notes = new TensorNotes(files.Check);
+        ReadWeights(family, config, notes, dtype).Dispose();
+        files.RefuseOthers(name => notes.Plans.ContainsKey(name) || MayStay(name, config));
+    }
+
+    /// <summary>Tensors that checkpoints hold beside the weights: buffers that older versions saved, and a head tied to the embedding.</summary>
+    private static bool MayStay(string name, ModelConfig config) =>
+        name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (config.TiedHead && name == "lm_head.weight");
 
     /// <summary>Writes config.json and model.safetensors in bfloat16, as transformers lays out a Llama.</summary>
     public static void Save(string folder, ModelConfig config, DecoderWeights weights)
@@ -91,7 +107,7 @@ public static class Checkpoint
             Add(names.Head, weights.Head);
         }
 
-        SafetensorsFile.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
+        SafetensorsWriter.Write(Path.Combine(folder, CheckpointFiles.SingleFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
         WriteConfig(Path.Combine(folder, "config.json"), config);
     }
 

@@ -15,9 +15,11 @@ public sealed class ConfigFile
     }
 
     /// <summary>Reads the config.json of a checkpoint's folder.</summary>
-    public static ConfigFile Read(string folder)
+    public static ConfigFile Read(string folder) => ReadFile(Path.Combine(folder, "config.json"));
+
+    /// <summary>Reads a config.json.</summary>
+    public static ConfigFile ReadFile(string path)
     {
-        var path = Path.Combine(folder, "config.json");
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
