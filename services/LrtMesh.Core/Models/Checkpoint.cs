@@ -5,12 +5,9 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>A model on disk in Hugging Face layout: config.json and model.safetensors.</summary>
+/// <summary>A model on disk in Hugging Face layout: config.json and safetensors files.</summary>
 public static class Checkpoint
 {
-    /// <summary>The file that holds the weights.</summary>
-    public const string WeightsFile = "model.safetensors";
-
     private static readonly JsonSerializerOptions _indented = new() { WriteIndented = true };
 
     /// <summary>Reads a checkpoint.</summary>
@@ -19,52 +16,60 @@ public static class Checkpoint
     /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
     public static Decoder Load(string folder, ScalarType dtype)
     {
-        var (family, config) = Family.Read(folder);
-        using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
+        var (family, config) = Family.ReadFolder(folder);
+        using var files = CheckpointFiles.Open(folder);
+        family = family with { Names = family.Names.AsIn(files.Names) };
+        CheckTensors(family, config, files, dtype);
+        var weights = ReadWeights(family, config, files, dtype);
+        try
+        {
+            CheckTiedHead(family, config, files, weights);
+            return new Decoder(config, weights);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads a model's weights by their names in its family's checkpoints; the caller owns them.</summary>
+    internal static DecoderWeights ReadWeights(Family family, ModelConfig config, TensorSource source, ScalarType dtype)
+    {
         using var scope = NewDisposeScope();
-        var weights = Read(file.Names, file.Read, config, family.Names, dtype, folder);
+        var weights = new WeightAssembly(config, family.Names, source, dtype).Assemble();
         foreach (var tensor in weights.All)
         {
             tensor.DetachFromDisposeScope();
         }
 
-        return new Decoder(config, weights);
+        return weights;
     }
 
-    /// <summary>Takes every tensor of a checkpoint, and refuses one that is left over: it would mean something that is not computed.</summary>
-    private static DecoderWeights Read(
-        IReadOnlyCollection<string> present, TensorSource read, ModelConfig config, TensorNames names, ScalarType dtype, string folder)
+    /// <summary>Checks that files hold all tensors of a model, as the model needs them, and no others, before memory is taken for any.</summary>
+    private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype)
     {
-        // A model saved without its head has no prefix before its names.
-        if (!present.Contains($"{names.Prefix}{names.Embedding}.weight") && present.Contains($"{names.Embedding}.weight"))
-        {
-            names = names with { Prefix = "" };
-        }
+        var notes = new TensorNotes(files.Check);
+        ReadWeights(family, config, notes, dtype).Dispose();
+        files.RefuseOthers(name => notes.Plans.ContainsKey(name) || family.Names.IsBuffer(name) || (config.TiedHead && name == HeadOf(family)));
+    }
 
-        var taken = new HashSet<string>(StringComparer.Ordinal);
-        var weights = new WeightAssembly(config, names, Take, dtype).Assemble();
-        var head = names.Head + ".weight";
-        if (config.TiedHead && present.Contains(head))
+    /// <summary>Some checkpoints hold a tied head too; another matrix there means that the configuration is wrong about it.</summary>
+    private static void CheckTiedHead(Family family, ModelConfig config, CheckpointFiles files, DecoderWeights weights)
+    {
+        if (config.TiedHead && files.Has(HeadOf(family)))
         {
-            using var stored = Take(head, [config.Vocabulary, config.Width], dtype);
+            using var stored = files.Read(HeadOf(family), weights.Embedding.shape, weights.Embedding.dtype);
             if (!stored.Equals(weights.Embedding))
             {
                 throw new LrtMeshException(
-                    ErrorReason.DataLoss, $"{folder}: '{head}' differs from the embedding, and tie_word_embeddings in config.json says that it is the same");
+                    ErrorReason.DataLoss,
+                    $"tensor '{HeadOf(family)}' differs from the embedding, and by tie_word_embeddings in config.json it is the same matrix");
             }
         }
-
-        var extra = present.Where(name => !taken.Contains(name) && !names.IsBuffer(name)).Order(StringComparer.Ordinal).ToList();
-        return extra.Count == 0 ? weights : throw new LrtMeshException(
-            ErrorReason.DataLoss,
-            $"{folder}: tensor '{extra[0]}'{(extra.Count == 1 ? "" : $" and {extra.Count - 1} more")} has no place in a {config.Family} of this config.json");
-
-        Tensor Take(string name, long[] shape, ScalarType type)
-        {
-            taken.Add(name);
-            return read(name, shape, type);
-        }
     }
+
+    private static string HeadOf(Family family) => family.Names.Head + ".weight";
 
     /// <summary>Writes config.json and model.safetensors in bfloat16, as transformers lays out a Llama.</summary>
     /// <exception cref="ArgumentException">Another family than Llama.</exception>
@@ -106,7 +111,7 @@ public static class Checkpoint
             Add(names.Head, weights.Head, prefix: "");
         }
 
-        SafetensorsFile.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
+        SafetensorsWriter.Write(Path.Combine(folder, CheckpointFiles.SingleFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
         WriteConfig(Path.Combine(folder, "config.json"), config);
     }
 

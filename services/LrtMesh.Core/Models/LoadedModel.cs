@@ -164,19 +164,9 @@ public sealed class LoadedModel : IDisposable
 
     private static string DigestOf(string folder, Tokenizer tokenizer)
     {
+        using var files = CheckpointFiles.Open(folder);
         using var digest = new ContentDigest();
-        digest.Add("model").Add(tokenizer.Digest);
-        var buffer = new byte[1 << 20];
-        foreach (var name in new[] { "config.json", Checkpoint.WeightsFile })
-        {
-            using var file = File.OpenRead(Path.Combine(folder, name));
-            digest.Add(file.Length);
-            for (int read; (read = file.Read(buffer)) > 0;)
-            {
-                digest.AddBytes(buffer.AsSpan(0, read));
-            }
-        }
-
-        return digest.Finish();
+        var config = File.ReadAllBytes(Path.Combine(folder, "config.json"));
+        return digest.Add("model").Add(tokenizer.Digest).Add(config.Length).AddBytes(config).Add(files.Digest()).Finish();
     }
 }

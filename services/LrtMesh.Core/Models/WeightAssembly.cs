@@ -4,40 +4,19 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>Gives a checkpoint's tensor: reads it, makes one up, or notes that it was asked for.</summary>
-/// <param name="name">Its name in the file.</param>
-/// <param name="shape">The shape that it must have.</param>
-/// <param name="dtype">The type that the decoder wants it in.</param>
-public delegate Tensor TensorSource(string name, long[] shape, ScalarType dtype);
-
 /// <summary>
 /// From a family's tensors to the decoder's: separate ones side by side, fused ones in the decoder's order, transposed ones turned. The
 /// one place that knows which tensors, of which shapes, a checkpoint of a configuration holds.
 /// </summary>
 /// <param name="config">What the decoder is made of.</param>
 /// <param name="names">What its tensors are called.</param>
-/// <param name="source">Gives each.</param>
+/// <param name="source">Where they come from.</param>
 /// <param name="dtype">The type in which products are computed; norms are in the residual stream's.</param>
 public sealed class WeightAssembly(ModelConfig config, TensorNames names, TensorSource source, ScalarType dtype)
 {
     private long Queries => config.Heads * config.HeadWidth;
 
     private long Keys => config.KvHeads * config.HeadWidth;
-
-    /// <summary>Names and shapes of all tensors, as the family writes them.</summary>
-    public static IReadOnlyList<(string Name, long[] Shape)> Tensors(ModelConfig config, TensorNames names)
-    {
-        var asked = new List<(string, long[])>();
-        using var scope = NewDisposeScope();
-        new WeightAssembly(config, names, Note, ScalarType.Float32).Assemble();
-        return asked;
-
-        Tensor Note(string name, long[] shape, ScalarType dtype)
-        {
-            asked.Add((name, shape));
-            return empty(shape, dtype, META); // a shape without memory
-        }
-    }
 
     /// <summary>The decoder's weights, in the caller's dispose scope.</summary>
     public DecoderWeights Assemble()
@@ -49,7 +28,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             embedding,
             blocks,
             Norm(names.FinalNorm, config.Width),
-            config.TiedHead ? embedding : source(names.Head + ".weight", [config.Vocabulary, config.Width], dtype),
+            config.TiedHead ? embedding : source.Read(names.Head + ".weight", [config.Vocabulary, config.Width], dtype),
             config.Norm == NormKind.Layer ? NormBias(names.FinalNorm) : null,
             positions);
     }
@@ -94,7 +73,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
     };
 
     /// <summary>A table of rows, stored as it is used.</summary>
-    private Tensor Matrix(string stem, long rows, long columns) => source(names.Prefix + stem + ".weight", [rows, columns], dtype);
+    private Tensor Matrix(string stem, long rows, long columns) => source.Read(names.Prefix + stem + ".weight", [rows, columns], dtype);
 
     /// <summary>The weights of a product, [outputs, inputs].</summary>
     private Tensor Product(string stem, long outputs, long inputs)
@@ -109,11 +88,11 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         return turned.contiguous();
     }
 
-    private Tensor Bias(string stem, long size) => source(names.Prefix + stem + ".bias", [size], dtype);
+    private Tensor Bias(string stem, long size) => source.Read(names.Prefix + stem + ".bias", [size], dtype);
 
     private Tensor Norm(string stem, long size)
     {
-        var weights = source(names.Prefix + stem + ".weight", [size], ScalarType.Float32);
+        var weights = source.Read(names.Prefix + stem + ".weight", [size], ScalarType.Float32);
         if (!names.NormsAroundZero)
         {
             return weights;
@@ -125,7 +104,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         }
     }
 
-    private Tensor NormBias(string stem) => source(names.Prefix + stem + ".bias", [config.Width], ScalarType.Float32);
+    private Tensor NormBias(string stem) => source.Read(names.Prefix + stem + ".bias", [config.Width], ScalarType.Float32);
 
     /// <summary>Fused rows that are stored head by head, in the order of all queries, all keys, all values.</summary>
     private Tensor ByKind(Tensor fused)

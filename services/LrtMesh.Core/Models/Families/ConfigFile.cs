@@ -24,6 +24,28 @@ public sealed class ConfigFile
     /// <summary>Reads the config.json of a checkpoint's folder.</summary>
     public static ConfigFile Read(string folder) => ReadFile(Path.Combine(folder, "config.json"));
 
+    /// <summary>Reads a config.json.</summary>
+    public static ConfigFile ReadFile(string path)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { AllowDuplicateProperties = false });
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? new ConfigFile(path, "", document.RootElement.Clone())
+                : throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: must be a JSON object");
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            // A text that is not UTF-8 is an InvalidOperationException.
+            throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: is not JSON: {e.Message}", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new LrtMeshException(
+                ErrorReason.FailedPrecondition, $"{path}: cannot be read ({e.Message}); a model folder holds config.json, tokenizer.json and model.safetensors", e);
+        }
+    }
+
     /// <summary>Reads another file of a checkpoint's folder; null where there is none.</summary>
     public static ConfigFile? ReadIfPresent(string folder, string name) =>
         File.Exists(Path.Combine(folder, name)) ? ReadFile(Path.Combine(folder, name)) : null;
@@ -186,27 +208,6 @@ public sealed class ConfigFile
     }
 
     private static string Shortened(JsonElement value) => value.GetRawText() is { Length: > 60 } text ? text[..60] + "…" : value.GetRawText();
-
-    private static ConfigFile ReadFile(string path)
-    {
-        try
-        {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { AllowDuplicateProperties = false });
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ConfigFile(path, "", document.RootElement.Clone())
-                : throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: must be a JSON object");
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            // A text that is not UTF-8 is an InvalidOperationException.
-            throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: is not JSON: {e.Message}", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new LrtMeshException(
-                ErrorReason.FailedPrecondition, $"{path}: cannot be read ({e.Message}); a model folder holds config.json, tokenizer.json and model.safetensors", e);
-        }
-    }
 
     private JsonElement? Find(string key)
     {

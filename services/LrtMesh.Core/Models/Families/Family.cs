@@ -16,19 +16,26 @@ public sealed record Family(string ModelType, Func<ConfigFile, ModelConfig> Read
         Gemma.Family1, Gemma.Family2, Gemma.Family3, Phi3.Family, Olmo2.Family,
     ];
 
-    /// <summary>Reads a checkpoint's config.json, and the ends of a sequence from generation_config.json where it names them.</summary>
+    /// <summary>Reads the config.json of a folder, and the ends of a sequence from generation_config.json where it names them.</summary>
     /// <exception cref="LrtMeshException">No family of that <c>model_type</c>, or an option that this decoder does not have; names it.</exception>
-    public static (Family Family, ModelConfig Config) Read(string folder)
+    public static (Family Family, ModelConfig Config) ReadFolder(string folder)
     {
-        var file = ConfigFile.Read(folder);
+        var (family, config) = Read(ConfigFile.Read(folder));
+        var ends = ConfigFile.ReadIfPresent(folder, "generation_config.json")?.Ids("eos_token_id") ?? [];
+        return (family, ends.Count == 0 ? config : config with { EndOfSequence = ends });
+    }
+
+    /// <summary>Reads a config.json.</summary>
+    /// <exception cref="LrtMeshException">No family of that <c>model_type</c>, or an option that this decoder does not have; names it.</exception>
+    public static (Family Family, ModelConfig Config) Read(ConfigFile file)
+    {
         var modelType = file.Text("model_type");
         var family = All.FirstOrDefault(family => family.ModelType == modelType)
             ?? throw file.Error("model_type", $"'{modelType}' is not one of: {string.Join(", ", All.Select(f => f.ModelType))}");
         var config = family.ReadConfig(file) with { Family = modelType, EndOfSequence = file.Ids("eos_token_id") };
         file.RefuseUnread();
         Check(config, file);
-        var ends = ConfigFile.ReadIfPresent(folder, "generation_config.json")?.Ids("eos_token_id") ?? [];
-        return (family, ends.Count == 0 ? config : config with { EndOfSequence = ends });
+        return (family, config);
     }
 
     private static void Check(ModelConfig config, ConfigFile file)
@@ -126,6 +133,10 @@ public sealed record TensorNames
     /// Whole names of tensors that older versions of transformers wrote and that hold nothing learned: masks and rotary frequencies.
     /// </summary>
     public IReadOnlyList<string> Buffers { get; init; } = ["layers.{0}.self_attn.rotary_emb.inv_freq"];
+
+    /// <summary>The names as a file has them: a model saved without its head has none of the prefix.</summary>
+    public TensorNames AsIn(IReadOnlyCollection<string> present) =>
+        !present.Contains($"{Prefix}{Embedding}.weight") && present.Contains($"{Embedding}.weight") ? this with { Prefix = "" } : this;
 
     /// <summary>Whether a tensor is one of <see cref="Buffers"/>, of whichever block.</summary>
     public bool IsBuffer(string name)
