@@ -45,10 +45,10 @@ public static class Checkpoint
             string At(string name) => string.Format(CultureInfo.InvariantCulture, name, layer);
             blocks.Add(new BlockWeights(
                 AttentionNorm: Norm(At(names.AttentionNorm)),
-                Qkv: cat([Read(At(names.Query), queries, width), Read(At(names.Key), keys, width), Read(At(names.Value), keys, width)]),
+                Qkv: Stacked(Read(At(names.Query), queries, width), Read(At(names.Key), keys, width), Read(At(names.Value), keys, width)),
                 AttentionOutput: Read(At(names.AttentionOutput), width, queries),
                 MlpNorm: Norm(At(names.MlpNorm)),
-                GateUp: cat([Read(At(names.Gate), mlp, width), Read(At(names.Up), mlp, width)]),
+                GateUp: Stacked(Read(At(names.Gate), mlp, width), Read(At(names.Up), mlp, width)),
                 Down: Read(At(names.Down), width, mlp)));
         }
 
@@ -109,6 +109,17 @@ public static class Checkpoint
 
         SafetensorsWriter.Write(Path.Combine(folder, CheckpointFiles.SingleFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
         WriteConfig(Path.Combine(folder, "config.json"), config);
+    }
+
+    private static Tensor Stacked(params Tensor[] parts)
+    {
+        var whole = cat(parts);
+        foreach (var part in parts)
+        {
+            part.Dispose(); // here and not with the scope: a large model must not be held twice
+        }
+
+        return whole;
     }
 
     private static void WriteConfig(string path, ModelConfig config)

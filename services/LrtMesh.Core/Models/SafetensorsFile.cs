@@ -6,7 +6,7 @@ namespace LrtMesh.Core.Models;
 
 /// <summary>
 /// A safetensors file: an 8-byte little-endian header length, a JSON header with dtype, shape and byte range of each tensor,
-/// and the tensors' bytes. The header is checked whole before any tensor is read.
+/// and the tensors' bytes. The header is checked whole before any tensor is read. Not safe for concurrent reads.
 /// </summary>
 /// <remarks>
 /// A tensor is read from its place in the file straight into its own memory. A mapping would need the same copy, since torch
@@ -17,11 +17,15 @@ public sealed class SafetensorsFile : IDisposable
 {
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
-    private const int PieceBytes = 16 << 20; // read or converted at once
+    private const int PieceBytes = 4 << 20; // read or converted at once
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
     private readonly Dictionary<string, StoredTensor> _tensors;
+
+    // For tensors to be converted. One for all of them: buffers that come and go between weights that stay leave holes in the heap,
+    // which made a load take twice the weights' memory.
+    private Tensor? _buffer;
 
     private SafetensorsFile(string path, SafeFileHandle file)
     {
@@ -114,17 +118,18 @@ public sealed class SafetensorsFile : IDisposable
         {
             using var scope = NewDisposeScope();
             var flat = result.view(-1); // [elements]
-            var elements = PieceBytes / (stored.Type.Bits / 8);
-            var piece = direct ? null : empty(Math.Min(elements, flat.numel()), stored.Type.Torch!.Value);
+            var width = stored.Type.Bits / 8;
+            var elements = PieceBytes / width;
+            var buffer = direct ? null : Buffer(stored.Type.Torch!.Value, elements);
             for (var at = 0L; at < flat.numel(); at += elements)
             {
                 using var step = NewDisposeScope();
                 var target = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
-                var bytes = piece?.narrow(0, 0, target.numel()) ?? target;
-                ReadBytes(bytes.bytes, _dataStart + stored.Begin + (at * stored.Type.Bits / 8), $"tensor '{name}'");
-                if (piece is not null)
+                var piece = buffer?.narrow(0, 0, target.numel()) ?? target;
+                ReadBytes(piece.bytes, _dataStart + stored.Begin + (at * width), $"tensor '{name}'");
+                if (buffer is not null)
                 {
-                    target.copy_(bytes);
+                    target.copy_(piece);
                 }
             }
 
@@ -151,7 +156,22 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _buffer?.Dispose();
+        _file.Dispose();
+    }
+
+    private Tensor Buffer(ScalarType type, int elements)
+    {
+        if (_buffer?.dtype != type)
+        {
+            _buffer?.Dispose();
+            _buffer = empty(elements, type).DetachFromDisposeScope();
+        }
+
+        return _buffer;
+    }
 
     private StoredTensor Find(string name) => _tensors.TryGetValue(name, out var stored) ? stored : throw Damaged($"has no tensor '{name}'");
 
