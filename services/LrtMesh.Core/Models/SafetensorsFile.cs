@@ -111,34 +111,42 @@ public sealed class SafetensorsFile : IDisposable
     public Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
     {
         Check(name, shape, dtype);
-        var stored = _tensors[name];
-        var direct = stored.Type.Torch == dtype;
         var result = empty([.. shape], dtype);
         try
         {
-            using var scope = NewDisposeScope();
-            var flat = result.view(-1); // [elements]
-            var width = stored.Type.Bits / 8;
-            var elements = PieceBytes / width;
-            var buffer = direct ? null : Buffer(stored.Type.Torch!.Value, elements);
-            for (var at = 0L; at < flat.numel(); at += elements)
-            {
-                using var step = NewDisposeScope();
-                var target = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
-                var piece = buffer?.narrow(0, 0, target.numel()) ?? target;
-                ReadBytes(piece.bytes, _dataStart + stored.Begin + (at * width), $"tensor '{name}'");
-                if (buffer is not null)
-                {
-                    target.copy_(piece);
-                }
-            }
-
+            ReadInto(name, result);
             return result;
         }
         catch
         {
             result.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Reads a tensor into memory that is there.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="target">Contiguous, on the CPU, and of the shape that the tensor must have; its type is the one to convert to.</param>
+    /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
+    public void ReadInto(string name, Tensor target)
+    {
+        Check(name, target.shape, target.dtype);
+        var stored = _tensors[name];
+        using var scope = NewDisposeScope();
+        var flat = target.view(-1); // [elements]
+        var width = stored.Type.Bits / 8;
+        var elements = PieceBytes / width;
+        var buffer = stored.Type.Torch == target.dtype ? null : Buffer(stored.Type.Torch!.Value, elements);
+        for (var at = 0L; at < flat.numel(); at += elements)
+        {
+            using var step = NewDisposeScope();
+            var part = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
+            var piece = buffer?.narrow(0, 0, part.numel()) ?? part;
+            ReadBytes(piece.bytes, _dataStart + stored.Begin + (at * width), $"tensor '{name}'");
+            if (buffer is not null)
+            {
+                part.copy_(piece);
+            }
         }
     }
 

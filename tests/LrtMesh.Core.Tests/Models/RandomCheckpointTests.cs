@@ -41,6 +41,28 @@ public sealed class RandomCheckpointTests : IDisposable
             dtype.ToString().ToLowerInvariant(), (string)JsonNode.Parse(File.ReadAllText(Path.Combine(Out("out"), "config.json")))!["torch_dtype"]!);
     }
 
+    [Theory]
+    [MemberData(nameof(GoldenTests.Folders), MemberType = typeof(GoldenTests))]
+    public void Every_family_that_loads_can_be_made(string folder)
+    {
+        Write(Path.Combine(folder, "config.json"), "family", ScalarType.Float32, seed: 1);
+        using var scope = NewDisposeScope();
+        using var noGrad = no_grad();
+        using var decoder = Checkpoint.Load(Out("family"), ScalarType.Float32);
+        Assert.True(decoder.Weights.FinalNorm.eq(1).all().item<bool>()); // the identity, also where it is stored as 0
+        Assert.True(decoder.Logits(decoder.Read(arange(8, ScalarType.Int64).unsqueeze(0), tap: null)).isfinite().all().item<bool>());
+    }
+
+    [Fact]
+    public void A_configuration_of_endless_blocks_ends_at_the_first_that_is_missing()
+    {
+        Make("out", ScalarType.Float32, seed: 1);
+        var config = Path.Combine(Out("out"), "config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 2000000000", StringComparison.Ordinal));
+        var error = Assert.Throws<LrtMeshException>(() => Checkpoint.Load(Out("out"), ScalarType.Float32));
+        Assert.Contains("has no tensor 'model.layers.2.", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_same_seed_makes_the_same_files_and_another_makes_others()
     {
