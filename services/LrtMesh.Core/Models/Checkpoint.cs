@@ -23,7 +23,6 @@ public static class Checkpoint
         var weights = ReadWeights(family, config, files, dtype);
         try
         {
-            CheckTiedHead(family, config, files, weights);
             return new Decoder(config, weights);
         }
         catch
@@ -51,25 +50,25 @@ public static class Checkpoint
     {
         var notes = new TensorNotes(files.Check);
         ReadWeights(family, config, notes, dtype).Dispose();
-        files.RefuseOthers(name => notes.Plans.ContainsKey(name) || family.Names.IsBuffer(name) || (config.TiedHead && name == HeadOf(family)));
-    }
+        var head = family.Names.Head + ".weight";
+        files.RefuseOthers(name => notes.Plans.ContainsKey(name) || family.Names.IsBuffer(name) || (config.TiedHead && name == head));
 
-    /// <summary>Some checkpoints hold a tied head too; another matrix there means that the configuration is wrong about it.</summary>
-    private static void CheckTiedHead(Family family, ModelConfig config, CheckpointFiles files, DecoderWeights weights)
-    {
-        if (config.TiedHead && files.Has(HeadOf(family)))
+        // Some checkpoints hold a tied head too; another matrix there means that the configuration is wrong about it.
+        var embedding = $"{family.Names.Prefix}{family.Names.Embedding}.weight";
+        if (config.TiedHead && files.Has(head) && files.DigestOf(head) != files.DigestOf(embedding))
         {
-            using var stored = files.Read(HeadOf(family), weights.Embedding.shape, weights.Embedding.dtype);
-            if (!stored.Equals(weights.Embedding))
-            {
-                throw new LrtMeshException(
-                    ErrorReason.DataLoss,
-                    $"tensor '{HeadOf(family)}' differs from the embedding, and by tie_word_embeddings in config.json it is the same matrix");
-            }
+            throw new LrtMeshException(
+                ErrorReason.DataLoss, $"tensor '{head}' differs from '{embedding}', and by tie_word_embeddings in config.json they are the same matrix");
+        }
+
+        var needed = notes.Plans.Values.Sum(plan => plan.Length);
+        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes; // of this process: a container's limit where there is one
+        if (needed > memory)
+        {
+            throw new LrtMeshException(
+                ErrorReason.FailedPrecondition, $"the weights take {needed / 1e9:F1} GB in {dtype}, and this process may use {memory / 1e9:F1} GB");
         }
     }
-
-    private static string HeadOf(Family family) => family.Names.Head + ".weight";
 
     /// <summary>Writes config.json and model.safetensors in bfloat16, as transformers lays out a Llama.</summary>
     /// <exception cref="ArgumentException">Another family than Llama.</exception>

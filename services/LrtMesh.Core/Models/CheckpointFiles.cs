@@ -63,7 +63,10 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
     public void Check(TensorPlan plan) => FileOf(plan.Name).Check(plan.Name, plan.Shape, plan.Type);
 
     /// <inheritdoc/>
-    public override Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype) => FileOf(name).Read(name, shape, dtype);
+    public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype);
+
+    /// <inheritdoc/>
+    public override void ReadInto(string name, Tensor target) => FileOf(name).ReadInto(name, target);
 
     /// <summary>Refuses tensors that a model does not read: weights that were left out would make another model.</summary>
     /// <param name="isRead">Tells the names of tensors that are read, or need not be, such as the masks that older versions saved.</param>
@@ -89,12 +92,7 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
         var digests = new string[names.Length];
         try
         {
-            Parallel.For(0, names.Length, i =>
-            {
-                using var tensor = new ContentDigest();
-                _fileOf[names[i]].AddTo(tensor, names[i]);
-                digests[i] = tensor.Finish();
-            });
+            Parallel.For(0, names.Length, i => digests[i] = DigestOf(names[i]));
         }
         catch (AggregateException e) when (e.InnerException is LrtMeshException first)
         {
@@ -102,18 +100,27 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
         }
 
         using var digest = new ContentDigest();
-        foreach (var (name, bytes) in names.Zip(digests))
+        foreach (var (name, tensor) in names.Zip(digests))
         {
-            var stored = _fileOf[name].Tensors[name];
-            digest.Add(name).Add(stored.Type.Name).Add(stored.Shape.Count);
-            foreach (var size in stored.Shape)
-            {
-                digest.Add(size);
-            }
-
-            digest.Add(bytes);
+            digest.Add(name).Add(tensor);
         }
 
+        return digest.Finish();
+    }
+
+    /// <summary>A digest of a tensor's type, shape and bytes, as they are stored.</summary>
+    public string DigestOf(string name)
+    {
+        var file = FileOf(name);
+        var stored = file.Tensors[name];
+        using var digest = new ContentDigest();
+        digest.Add(stored.Type.Name).Add(stored.Shape.Count);
+        foreach (var size in stored.Shape)
+        {
+            digest.Add(size);
+        }
+
+        file.AddTo(digest, name);
         return digest.Finish();
     }
 

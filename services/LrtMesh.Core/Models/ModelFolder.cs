@@ -38,10 +38,10 @@ public static partial class ModelFolder
         }
 
         var name = HubName().Match(model);
-        var folder = Path.GetFullPath(model);
+        var folder = model.Length == 0 ? "" : Path.GetFullPath(model);
         if (!name.Success || model.Contains("..", StringComparison.Ordinal))
         {
-            throw NotFound(model, $"there is no folder {folder}, and it is no name such as org/name or org/name@revision either");
+            throw NotFound(model, $"there is no folder '{folder}', and it is no name such as org/name or org/name@revision either");
         }
 
         var repository = Path.Combine(cache, "models--" + name.Groups["name"].Value.Replace("/", "--", StringComparison.Ordinal));

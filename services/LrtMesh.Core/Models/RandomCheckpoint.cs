@@ -58,7 +58,7 @@ public static class RandomCheckpoint
             cancellation.ThrowIfCancellationRequested();
             progress?.Report((done, total));
             done += plan.Length;
-            return Values(plan, deviation, generator);
+            return Values(plan, deviation, family.Names.NormsAroundZero ? 0 : 1, generator);
         }
 
         var shards = Split(plans, shardBytes);
@@ -100,11 +100,11 @@ public static class RandomCheckpoint
     }
 
     /// <summary>Matrices are normal with the configuration's deviation, biases 0 and norms the identity, as transformers starts a model.</summary>
-    private static Tensor Values(TensorPlan plan, double deviation, Generator generator) => plan switch
+    private static Tensor Values(TensorPlan plan, double deviation, double identity, Generator generator) => plan switch
     {
         { Shape.Count: > 1 } => randn([.. plan.Shape], generator: generator).mul_(deviation).to(plan.Type),
         { Name: var name } when name.EndsWith(".bias", StringComparison.Ordinal) => zeros([.. plan.Shape], plan.Type),
-        _ => ones([.. plan.Shape], plan.Type),
+        _ => full([.. plan.Shape], identity, plan.Type),
     };
 
     private static List<List<TensorPlan>> Split(List<TensorPlan> plans, long shardBytes)

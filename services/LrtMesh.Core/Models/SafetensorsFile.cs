@@ -6,7 +6,7 @@ namespace LrtMesh.Core.Models;
 
 /// <summary>
 /// A safetensors file: an 8-byte little-endian header length, a JSON header with dtype, shape and byte range of each tensor,
-/// and the tensors' bytes. The header is checked whole before any tensor is read.
+/// and the tensors' bytes. The header is checked whole before any tensor is read. Not safe for concurrent reads.
 /// </summary>
 /// <remarks>
 /// A tensor is read from its place in the file straight into its own memory. A mapping would need the same copy, since torch
@@ -17,11 +17,15 @@ public sealed class SafetensorsFile : IDisposable
 {
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
-    private const int PieceBytes = 16 << 20; // read or converted at once
+    private const int PieceBytes = 4 << 20; // read or converted at once
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
     private readonly Dictionary<string, StoredTensor> _tensors;
+
+    // For tensors to be converted. One for all of them: buffers that come and go between weights that stay leave holes in the heap,
+    // which made a load take twice the weights' memory.
+    private Tensor? _buffer;
 
     private SafetensorsFile(string path, SafeFileHandle file)
     {
@@ -107,33 +111,42 @@ public sealed class SafetensorsFile : IDisposable
     public Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
     {
         Check(name, shape, dtype);
-        var stored = _tensors[name];
-        var direct = stored.Type.Torch == dtype;
         var result = empty([.. shape], dtype);
         try
         {
-            using var scope = NewDisposeScope();
-            var flat = result.view(-1); // [elements]
-            var elements = PieceBytes / (stored.Type.Bits / 8);
-            var piece = direct ? null : empty(Math.Min(elements, flat.numel()), stored.Type.Torch!.Value);
-            for (var at = 0L; at < flat.numel(); at += elements)
-            {
-                using var step = NewDisposeScope();
-                var target = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
-                var bytes = piece?.narrow(0, 0, target.numel()) ?? target;
-                ReadBytes(bytes.bytes, _dataStart + stored.Begin + (at * stored.Type.Bits / 8), $"tensor '{name}'");
-                if (piece is not null)
-                {
-                    target.copy_(bytes);
-                }
-            }
-
+            ReadInto(name, result);
             return result;
         }
         catch
         {
             result.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Reads a tensor into memory that is there.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="target">Contiguous, on the CPU, and of the shape that the tensor must have; its type is the one to convert to.</param>
+    /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
+    public void ReadInto(string name, Tensor target)
+    {
+        Check(name, target.shape, target.dtype);
+        var stored = _tensors[name];
+        using var scope = NewDisposeScope();
+        var flat = target.view(-1); // [elements]
+        var width = stored.Type.Bits / 8;
+        var elements = PieceBytes / width;
+        var buffer = stored.Type.Torch == target.dtype ? null : Buffer(stored.Type.Torch!.Value, elements);
+        for (var at = 0L; at < flat.numel(); at += elements)
+        {
+            using var step = NewDisposeScope();
+            var part = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
+            var piece = buffer?.narrow(0, 0, part.numel()) ?? part;
+            ReadBytes(piece.bytes, _dataStart + stored.Begin + (at * width), $"tensor '{name}'");
+            if (buffer is not null)
+            {
+                part.copy_(piece);
+            }
         }
     }
 
@@ -151,7 +164,22 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _buffer?.Dispose();
+        _file.Dispose();
+    }
+
+    private Tensor Buffer(ScalarType type, int elements)
+    {
+        if (_buffer?.dtype != type)
+        {
+            _buffer?.Dispose();
+            _buffer = empty(elements, type).DetachFromDisposeScope();
+        }
+
+        return _buffer;
+    }
 
     private StoredTensor Find(string name) => _tensors.TryGetValue(name, out var stored) ? stored : throw Damaged($"has no tensor '{name}'");
 

@@ -8,35 +8,58 @@ namespace LrtMesh.Core.Models;
 /// </summary>
 public abstract class TensorSource
 {
+    /// <summary>Memory to read into.</summary>
+    /// <param name="shape">Its sizes.</param>
+    /// <param name="dtype">Its type.</param>
+    public abstract Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype);
+
+    /// <summary>Reads a tensor into memory that is there: a whole tensor, or rows of one in which several lie side by side.</summary>
+    /// <param name="name">Its name in the checkpoint.</param>
+    /// <param name="target">Contiguous; of the shape that the tensor must have, and of the type wanted. Floating types are converted.</param>
+    /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
+    public abstract void ReadInto(string name, Tensor target);
+
     /// <summary>Reads a tensor.</summary>
     /// <param name="name">Its name in the checkpoint.</param>
     /// <param name="shape">The shape that it must have.</param>
     /// <param name="dtype">The type wanted, to which floating types are converted.</param>
     /// <returns>A fresh tensor.</returns>
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
-    public abstract Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype);
+    public Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
+    {
+        var tensor = Allocate(shape, dtype);
+        try
+        {
+            ReadInto(name, tensor);
+            return tensor;
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+    }
 }
 
 /// <summary>Notes the tensors that are asked for and gives tensors without memory.</summary>
 /// <param name="check">Called with each tensor; throws where the asking must end.</param>
 internal sealed class TensorNotes(Action<TensorPlan> check) : TensorSource
 {
-    private static readonly Device Meta = new(TorchSharp.DeviceType.META);
-
     private readonly Dictionary<string, TensorPlan> _plans = new(StringComparer.Ordinal);
 
     /// <summary>What was asked for, by name.</summary>
     public IReadOnlyDictionary<string, TensorPlan> Plans => _plans;
 
     /// <inheritdoc/>
-    public override Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
+    public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype, META);
+
+    /// <inheritdoc/>
+    public override void ReadInto(string name, Tensor target)
     {
-        var plan = new TensorPlan(name, shape, dtype);
+        var plan = new TensorPlan(name, target.shape, target.dtype);
         if (_plans.TryAdd(name, plan))
         {
             check(plan);
         }
-
-        return empty([.. shape], dtype, Meta);
     }
 }

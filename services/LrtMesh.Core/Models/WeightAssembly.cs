@@ -23,7 +23,12 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
     {
         var embedding = Matrix(names.Embedding, config.Vocabulary, config.Width);
         var positions = config.LearnedPositions ? Matrix(names.Positions!, config.Context, config.Width) : null;
-        var blocks = Enumerable.Range(0, config.Layers).Select(Block).ToList();
+        var blocks = new List<BlockWeights>(); // grows with what is found: the configuration's number may be anything
+        for (var layer = 0; layer < config.Layers; layer++)
+        {
+            blocks.Add(Block(layer));
+        }
+
         return new DecoderWeights(
             embedding,
             blocks,
@@ -41,17 +46,17 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             AttentionNorm: before ? Norm(At(names.AttentionNorm), config.Width) : null,
             Qkv: names.Qkv is { } fused
                 ? ByKind(Product(At(fused), config.QkvWidth, config.Width))
-                : Stacked(Product(At(names.Query), Queries, config.Width), Product(At(names.Key), Keys, config.Width), Product(At(names.Value), Keys, config.Width)),
+                : Products((At(names.Query), Queries), (At(names.Key), Keys), (At(names.Value), Keys)),
             AttentionOutput: Product(At(names.AttentionOutput), config.Width, Queries),
             MlpNorm: before ? Norm(At(names.MlpNorm), config.Width) : null,
             GateUp: !config.GatedMlp ? Product(At(names.Up), config.MlpWidth, config.Width)
                 : names.GateUp is { } both ? Product(At(both), 2L * config.MlpWidth, config.Width)
-                : Stacked(Product(At(names.Gate), config.MlpWidth, config.Width), Product(At(names.Up), config.MlpWidth, config.Width)),
+                : Products((At(names.Gate), config.MlpWidth), (At(names.Up), config.MlpWidth)),
             Down: Product(At(names.Down), config.Width, config.MlpWidth),
             AttentionNormBias: centred ? NormBias(At(names.AttentionNorm)) : null,
             QkvBias: !config.QkvBias ? null
                 : names.Qkv is { } fusedBias ? ByKind(Bias(At(fusedBias), config.QkvWidth))
-                : Stacked(Bias(At(names.Query), Queries), Bias(At(names.Key), Keys), Bias(At(names.Value), Keys)),
+                : Biases((At(names.Query), Queries), (At(names.Key), Keys), (At(names.Value), Keys)),
             QueryNorm: QueryKeyNormOf(At, names.QueryNorm, Queries),
             KeyNorm: QueryKeyNormOf(At, names.KeyNorm, Keys),
             AttentionOutputBias: config.AttentionOutputBias ? Bias(At(names.AttentionOutput), config.Width) : null,
@@ -60,7 +65,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             GateUpBias: !config.MlpBias ? null
                 : !config.GatedMlp ? Bias(At(names.Up), config.MlpWidth)
                 : names.GateUp is { } bothBias ? Bias(At(bothBias), 2L * config.MlpWidth)
-                : Stacked(Bias(At(names.Gate), config.MlpWidth), Bias(At(names.Up), config.MlpWidth)),
+                : Biases((At(names.Gate), config.MlpWidth), (At(names.Up), config.MlpWidth)),
             DownBias: config.MlpBias ? Bias(At(names.Down), config.Width) : null,
             MlpOutputNorm: after ? Norm(At(names.MlpOutputNorm), config.Width) : null);
     }
@@ -78,14 +83,51 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
     /// <summary>The weights of a product, [outputs, inputs].</summary>
     private Tensor Product(string stem, long outputs, long inputs)
     {
-        if (!names.Transposed)
+        var whole = source.Allocate([outputs, inputs], dtype);
+        ReadProduct(stem, whole);
+        return whole;
+    }
+
+    /// <summary>Products of the residual stream side by side, each read into its rows: a large model must not be held twice.</summary>
+    private Tensor Products(params (string Stem, long Outputs)[] parts)
+    {
+        var whole = source.Allocate([parts.Sum(part => part.Outputs), config.Width], dtype);
+        var at = 0L;
+        foreach (var (stem, outputs) in parts)
         {
-            return Matrix(stem, outputs, inputs);
+            using var rows = whole.narrow(0, at, outputs);
+            ReadProduct(stem, rows);
+            at += outputs;
         }
 
-        using var stored = Matrix(stem, inputs, outputs);
+        return whole;
+    }
+
+    private void ReadProduct(string stem, Tensor target)
+    {
+        if (!names.Transposed)
+        {
+            source.ReadInto(names.Prefix + stem + ".weight", target);
+            return;
+        }
+
+        using var stored = Matrix(stem, target.size(1), target.size(0)); // [inputs, outputs]
         using var turned = stored.t();
-        return turned.contiguous();
+        target.copy_(turned);
+    }
+
+    private Tensor Biases(params (string Stem, long Size)[] parts)
+    {
+        var whole = source.Allocate([parts.Sum(part => part.Size)], dtype);
+        var at = 0L;
+        foreach (var (stem, size) in parts)
+        {
+            using var rows = whole.narrow(0, at, size);
+            source.ReadInto(names.Prefix + stem + ".bias", rows);
+            at += size;
+        }
+
+        return whole;
     }
 
     private Tensor Bias(string stem, long size) => source.Read(names.Prefix + stem + ".bias", [size], dtype);
@@ -120,16 +162,5 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         {
             return swapped.reshape(fused.shape);
         }
-    }
-
-    private static Tensor Stacked(params Tensor[] parts)
-    {
-        var whole = cat(parts);
-        foreach (var part in parts)
-        {
-            part.Dispose(); // here and not with the scope: a large model must not be held twice
-        }
-
-        return whole;
     }
 }

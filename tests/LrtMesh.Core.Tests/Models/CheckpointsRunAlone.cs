@@ -1,0 +1,10 @@
+using Xunit;
+
+namespace LrtMesh.Core.Tests.Models;
+
+/// <summary>Tests of checkpoints that count live tensors or measure memory run alone, so that the count is theirs.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class CheckpointsRunAlone
+{
+    public const string Name = "checkpoints";
+}
