@@ -11,7 +11,7 @@ namespace LrtMesh.Cli.Commands;
 internal static class DemoCommand
 {
     // Of the large model's depth: models as small as these fetch what a text has shown so far in their later blocks.
-    private static readonly double[] CandidateDepths = [0.6, 0.8, 1.0];
+    private static readonly double[] CandidateDepths = [0.8, 1.0];
 
     // Of the texts that ship: some 85,000 tokens, many times the width of what is fitted.
     private const int MapDocuments = 400;
