@@ -29,10 +29,6 @@ public readonly record struct TrainingProgress(int Step, int Steps, double Loss,
 /// </summary>
 public sealed class Trainer : IDisposable
 {
-    private const double Beta1 = 0.9;
-    private const double Beta2 = 0.95;
-    private const double Epsilon = 1e-8;
-    private const double WeightDecay = 0.1;
     private const double ClipNorm = 1.0;
     private const int WarmupSteps = 100;
     private const int SaveEvery = 200;
@@ -42,7 +38,7 @@ public sealed class Trainer : IDisposable
     private readonly string _stateFile;
     private readonly Decoder _decoder;
     private readonly DecoderWeights _masters;
-    private readonly List<Parameter> _parameters;
+    private readonly List<TrainedWeights> _parameters;
     private readonly List<double> _losses = [];
     private int _step;
     private long _tokens;
@@ -57,7 +53,7 @@ public sealed class Trainer : IDisposable
         random.manual_seed(seed);
         _masters = Initialize(plan.Config);
         _decoder = new Decoder(plan.Config, _masters);
-        _parameters = [.. _masters.All.Select((weights, i) => new Parameter($"{i}", weights))];
+        _parameters = [.. Optimized(plan, _masters)];
         if (File.Exists(stateFile))
         {
             Restore();
@@ -103,8 +99,7 @@ public sealed class Trainer : IDisposable
         _decoder.Dispose();
         foreach (var parameter in _parameters)
         {
-            parameter.Mean.Dispose();
-            parameter.Square.Dispose();
+            parameter.Dispose();
         }
     }
 
@@ -126,11 +121,9 @@ public sealed class Trainer : IDisposable
         return loss.item<float>();
     }
 
-    /// <summary>One AdamW step (Loshchilov and Hutter, Decoupled Weight Decay Regularization, algorithm 2), gradients clipped by their common norm.</summary>
     private void Update()
     {
         using var noGrad = no_grad();
-        var rate = _plan.LearningRate * Schedule(_step);
         var squares = zeros(1);
         foreach (var parameter in _parameters)
         {
@@ -138,20 +131,11 @@ public sealed class Trainer : IDisposable
         }
 
         var clip = Math.Min(1.0, ClipNorm / (squares.sqrt().item<float>() + 1e-6));
-        var correction1 = 1 - Math.Pow(Beta1, _step + 1);
-        var correction2 = 1 - Math.Pow(Beta2, _step + 1);
         foreach (var parameter in _parameters)
         {
-            var gradient = parameter.Weights.grad!.mul_(clip);
-            parameter.Mean.mul_(Beta1).add_(gradient, alpha: 1 - Beta1);
-            parameter.Square.mul_(Beta2).addcmul_(gradient, gradient, value: 1 - Beta2);
-            if (parameter.Weights.dim() == 2)
-            {
-                parameter.Weights.mul_(1 - (rate * WeightDecay)); // norms are not decayed
-            }
-
-            parameter.Weights.addcdiv_(parameter.Mean, (parameter.Square / correction2).sqrt_().add_(Epsilon), value: -rate / correction1);
-            gradient.zero_();
+            using var scope = NewDisposeScope();
+            parameter.Update(parameter.Weights.grad!.mul_(clip), Schedule(_step), _step + 1);
+            parameter.Weights.grad!.zero_();
         }
     }
 
@@ -186,6 +170,25 @@ public sealed class Trainer : IDisposable
         return new DecoderWeights(embedding, blocks, Norm(), embedding);
     }
 
+    /// <summary>Muon for the blocks' matrices, AdamW for the rest.</summary>
+    private static IEnumerable<TrainedWeights> Optimized(TrainingPlan plan, DecoderWeights weights)
+    {
+        TrainedWeights Adam(string name, Tensor tensor) => new AdamWeights(name, tensor, plan.LearningRate);
+        TrainedWeights Muon(string name, Tensor tensor, int stacked) => new MuonWeights(name, tensor, stacked, plan.Products);
+
+        yield return Adam("embedding", weights.Embedding);
+        yield return Adam("norm", weights.FinalNorm);
+        foreach (var (block, i) in weights.Blocks.Select((block, i) => (block, i)))
+        {
+            yield return Adam($"{i}.attention_norm", block.AttentionNorm);
+            yield return Muon($"{i}.qkv", block.Qkv, stacked: 3);
+            yield return Muon($"{i}.attention_output", block.AttentionOutput, stacked: 1);
+            yield return Adam($"{i}.mlp_norm", block.MlpNorm);
+            yield return Muon($"{i}.gate_up", block.GateUp, stacked: 2);
+            yield return Muon($"{i}.down", block.Down, stacked: 1);
+        }
+    }
+
     /// <summary>The matrices in the products' type; gradients flow through the cast to the float32 masters.</summary>
     private static DecoderWeights Cast(DecoderWeights w, ScalarType products) => new(
         w.Embedding,
@@ -201,10 +204,7 @@ public sealed class Trainer : IDisposable
 
     private void SaveState(TimeSpan elapsed)
     {
-        var tensors = _parameters.SelectMany(p => new[]
-        {
-            ($"{p.Name}.weights", p.Weights.detach()), ($"{p.Name}.mean", p.Mean), ($"{p.Name}.square", p.Square),
-        }).ToList();
+        var tensors = _parameters.SelectMany(p => p.State).ToList();
         using var counters = tensor(new[] { _step, (double)_tokens, elapsed.TotalSeconds, _losses.Count == 0 ? 0 : RecentLoss }, ScalarType.Float64);
         tensors.Add(("counters", counters));
         SafetensorsWriter.Write(_stateFile, tensors);
@@ -217,10 +217,10 @@ public sealed class Trainer : IDisposable
         using var file = SafetensorsFile.Open(_stateFile);
         foreach (var parameter in _parameters)
         {
-            var shape = parameter.Weights.shape;
-            parameter.Weights.copy_(file.Read($"{parameter.Name}.weights", shape, ScalarType.Float32));
-            parameter.Mean.copy_(file.Read($"{parameter.Name}.mean", shape, ScalarType.Float32));
-            parameter.Square.copy_(file.Read($"{parameter.Name}.square", shape, ScalarType.Float32));
+            foreach (var (name, tensor) in parameter.State)
+            {
+                tensor.copy_(file.Read(name, tensor.shape, ScalarType.Float32));
+            }
         }
 
         var counters = file.Read("counters", [4], ScalarType.Float64).data<double>().ToArray();
@@ -228,12 +228,5 @@ public sealed class Trainer : IDisposable
         _tokens = (long)counters[1];
         _before = TimeSpan.FromSeconds(counters[2]);
         _losses.Add(counters[3]);
-    }
-
-    private sealed record Parameter(string Name, Tensor Weights)
-    {
-        public Tensor Mean { get; } = zeros_like(Weights).detach().DetachFromDisposeScope();
-
-        public Tensor Square { get; } = zeros_like(Weights).detach().DetachFromDisposeScope();
     }
 }

@@ -10,8 +10,8 @@ namespace LrtMesh.Cli.Commands;
 /// <summary><c>lrtmesh demo</c>: the whole job over gRPC, each step explained as it is done.</summary>
 internal static class DemoCommand
 {
-    // Of the large model's depth: late enough that a behaviour is carried as state, and not yet the next token.
-    private static readonly double[] CandidateDepths = [0.6, 0.8];
+    // Of the large model's depth: models as small as these fetch what a text has shown so far in their later blocks.
+    private static readonly double[] CandidateDepths = [0.8, 1.0];
 
     // Of the texts that ship: some 85,000 tokens, many times the width of what is fitted.
     private const int MapDocuments = 400;
@@ -97,7 +97,7 @@ internal static class DemoCommand
         // 2. The yardstick: the large model's own vectors, and on dev prompts the layer and coefficients.
         uint[] candidates = CandidateLayers(target.Model.Layers);
         Step(console, 2, "The yardstick: native vectors",
-            $"For each of {behaviours.Count} behaviours, the mean state over texts that show it less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
+            $"For each of {behaviours.Count} behaviours, the mean state at the end of texts that have shown it and are about to show it again, less that of their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
             + "On dev prompts we look how strongly each steers, and take the coefficient at which its effect is half of its largest.");
         var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(behaviours, candidates, report, run.Cancellation));
         var dev = new DevChoice(sampler, seed);
@@ -110,12 +110,19 @@ internal static class DemoCommand
             report => dev.ConfirmAsync(behaviours, [.. natives.Select(byLayer => byLayer[best])], [.. curves.Select(byLayer => byLayer[best])], baseline, report, run.Cancellation));
         console.MarkupLineInterpolated($"  layer {targetLayer} steers best; {choices.Count(choice => choice.Steerable)} of {behaviours.Count} behaviours are steerable there.");
 
-        // 3. The map.
-        uint sourceLayer = SameDepth(targetLayer, target.Model.Layers, source.Model.Layers);
+        // 3. The small model's vectors.
+        Step(console, 3, "Learn small",
+            $"The same contrast pairs, now in {source.Name} alone, at all of its layers. We take the layer at which the vectors are longest beside the hidden states.");
+        var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, source.Model.Layers, report, run.Cancellation));
+        uint sourceLayer = MostDistinctLayer(learnt);
+        Vector[] sourceVectors = [.. learnt.Select(byLayer => byLayer[sourceLayer].Vector)];
+        console.MarkupLineInterpolated($"  layer {sourceLayer}: {Distinctness(learnt, (int)sourceLayer):0%} of the hidden states' length, the mean of {behaviours.Count} behaviours.");
+
+        // 4. The map.
         string mapText = set.MapTextPath(MapText.InDistribution);
-        Step(console, 3, "The map",
-            $"Both models read the same text. Ridge regression finds y ≈ A·x + b from layer {sourceLayer} of {source.Name} (the same relative depth) to layer {targetLayer} of {target.Name}. "
-            + "As a control, a second map is fitted on pairs from different documents.");
+        Step(console, 4, "The map",
+            $"Both models read the same text. Ridge regression finds y ≈ A·x + b from layer {sourceLayer} of {source.Name} to layer {targetLayer} of {target.Name}, and each vector v becomes A·v. "
+            + $"Controls: a second map, fitted on pairs from different documents, and {TestRun.RandomDirections} random directions. All are added with the same length.");
         var request = MapJobs.Request(
             vectors.MapName,
             new LayerRef { Model = source.Name, Layer = sourceLayer },
@@ -126,11 +133,6 @@ internal static class DemoCommand
             "reading text in both models",
             report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
         console.MarkupLineInterpolated($"  {map.Metrics.Rows + map.Metrics.HeldOutRows} tokens of {request.Documents.Count} documents; on documents held out R² {map.Metrics.R2:0.000}, cosine {map.Metrics.Cosine:0.000}; λ {map.Metrics.Lambda:0.#e+0}.");
-
-        // 4. The small model's vectors, carried over.
-        Step(console, 4, "Learn small, steer large",
-            $"The same contrast pairs, now in {source.Name} alone; each vector is carried over by the map: A·v. Beside it, {TestRun.RandomDirections} random directions. All are added with the same length.");
-        var sourceVectors = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, sourceLayer, report, run.Cancellation));
         var arms = new ArmVectors(
             await vectors.TransferAsync(sourceVectors, shuffled: false, run.Cancellation),
             await vectors.TransferAsync(sourceVectors, shuffled: true, run.Cancellation),
@@ -148,12 +150,13 @@ internal static class DemoCommand
         return found;
     }
 
-    /// <summary>The layer at the same relative depth: (L + 1) of N blocks have been passed at the output of block L.</summary>
-    internal static uint SameDepth(uint layer, uint layers, uint otherLayers)
-    {
-        double passed = (double)(layer + 1) / layers * otherLayers;
-        return (uint)Math.Clamp(Math.Round(passed, MidpointRounding.AwayFromZero), 1, otherLayers) - 1;
-    }
+    /// <summary>The layer at which the vectors are longest beside the hidden states, in the mean over behaviours.</summary>
+    /// <param name="learnt">[behaviour][layer].</param>
+    internal static uint MostDistinctLayer(LearntVector[][] learnt) =>
+        (uint)Enumerable.Range(0, learnt[0].Length).MaxBy(layer => Distinctness(learnt, layer));
+
+    private static double Distinctness(LearntVector[][] learnt, int layer) =>
+        learnt.Average(byLayer => byLayer[layer].Vector.Norm / byLayer[layer].MeanHiddenNorm);
 
     /// <summary>A few layers of the large model among which dev prompts decide.</summary>
     internal static uint[] CandidateLayers(uint layers) =>
@@ -174,7 +177,7 @@ internal static class DemoCommand
         string name = example.Behaviour.Name;
         console.WriteLine();
         console.MarkupLine("[bold]Now you[/] (vectors and maps made by these stay in .lrtmesh/):");
-        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name} --position mean");
+        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name}");
         console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{report.SourceLayer} --target {report.Target.Name}:{report.TargetLayer}");
         console.MarkupLineInterpolated($"  ./lrtmesh transfer --vector {name} --map small-to-large --name {name}-large");
         console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:G3} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");

@@ -23,12 +23,9 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
     public Task<LearntVector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
         EachAsync(behaviours, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, layers, cancellation), report, cancellation);
 
-    /// <summary>Learns each behaviour's vector in the small model.</summary>
-    public async Task<Vector[]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, uint layer, Action<long, long> report, CancellationToken cancellation)
-    {
-        var learnt = await EachAsync(behaviours, behaviour => LearnAsync(source, $"{behaviour.Name}.source", behaviour, [layer], cancellation), report, cancellation);
-        return [.. learnt.Select(vectors => vectors[0].Vector)];
-    }
+    /// <summary>Learns each behaviour's vector in the small model, at all of its layers: [behaviour][layer].</summary>
+    public Task<LearntVector[][]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, uint layers, Action<long, long> report, CancellationToken cancellation) =>
+        EachAsync(behaviours, behaviour => LearnAsync(source, $"{behaviour.Name}.source", behaviour, [.. Enumerable.Range(0, (int)layers).Select(layer => (uint)layer)], cancellation), report, cancellation);
 
     /// <summary>Carries the small model's vectors over by the map, or by the shuffled control.</summary>
     public Task<Vector[]> TransferAsync(IReadOnlyList<Vector> vectors, bool shuffled, CancellationToken cancellation)
@@ -91,8 +88,6 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             Model = model.Name,
             Layers = { layers },
             Pairs = { LearnCommand.PairsOf(behaviour) },
-            // The last token of a sentence says little of it in models as small as these: the full stop is not where they keep it.
-            Position = LearnPosition.Mean,
         };
         var response = await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(cancellation));
         return [.. response.Vectors];

@@ -23,10 +23,10 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 internal sealed class DevChoice(Sampler sampler, ulong seed)
 {
     /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
-    public static readonly double[] Shares = [0.15, 0.3, 0.5, 0.75, 1.0];
+    public static readonly double[] Shares = [0.1, 0.2, 0.35, 0.5, 0.8];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 8;
+    public const int CurvePrompts = 16;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
     public const int ConfirmPrompts = 40;

@@ -51,22 +51,31 @@ public static class Grammar
     }
 
     /// <summary>
-    /// Writes the beginning of one story with the behaviour and without. Both end after the same piece, by which the
-    /// behaviour has shown.
+    /// Writes the beginning of one story with the behaviour and without. The behaviour has shown, and both end on the same word,
+    /// just before it shows again.
     /// </summary>
     public static ContrastPair WritePair(Random random, string behaviour, Split split)
     {
         ArgumentNullException.ThrowIfNull(random);
-        var (on, off) = TellBothWays(random, behaviour, split, keepEnglish: false);
         Detector detector = Behaviours.All[(int)Behaviours.TraitOf(behaviour)].Detector;
-        int count = random.Next(2, 6);
-        while (count < on.Sentences.Count && !Contrasts(on, off, count, detector))
+        while (true)
         {
-            count++;
-        }
+            var (on, off) = TellBothWays(random, behaviour, split, keepEnglish: false);
+            int count = random.Next(2, 6);
+            while (count < on.Sentences.Count && !Contrasts(on, off, count, detector))
+            {
+                count++;
+            }
 
-        var frames = new HashSet<string>();
-        return new(Join(on, count, frames), Join(off, count, frames), frames);
+            int[] partings = [.. Enumerable.Range(0, on.Sentences.Count).Where(i => i >= count && on.Sentences[i].Text != off.Sentences[i].Text)];
+            if (partings.Length > 0)
+            {
+                int at = partings[random.Next(Math.Min(partings.Length, 4))];
+                string shared = SharedWords(on.Sentences[at].Text, off.Sentences[at].Text);
+                var frames = new HashSet<string>();
+                return new(Join(on, at, frames) + shared, Join(off, at, frames) + shared, frames);
+            }
+        }
     }
 
     /// <summary>Writes the beginning of a story up to some point at which the behaviour is still open.</summary>
@@ -207,6 +216,20 @@ public static class Grammar
         }
 
         return length;
+    }
+
+    /// <summary>A space and the words with which both sentences begin, or nothing if the first differs.</summary>
+    private static string SharedWords(string a, string b)
+    {
+        int length = SharedLength(a, b);
+        while (length > 0 && (WordAt(a, length) || WordAt(b, length)) && a[length - 1] != '"')
+        {
+            length--;
+        }
+
+        return (" " + a[..length]).TrimEnd();
+
+        static bool WordAt(string text, int at) => at < text.Length && char.IsLetter(text[at]);
     }
 
     private static ulong NextSeed(Random random) => (ulong)random.NextInt64();

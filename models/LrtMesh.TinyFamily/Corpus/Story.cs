@@ -23,10 +23,10 @@ internal sealed class Story
         new(SegmentKind.Verb, "call", "declare", 's'),
     ];
 
-    private static readonly Segment[] ReplyTags =
-    [
-        new(SegmentKind.Verb, "say", "state", 's'), new(SegmentKind.Verb, "answer", "respond", 's'),
-    ];
+    // Answers to requests and to views have verbs of their own: what follows differs, and so it shows at once which it is.
+    private static readonly Segment Answer = new(SegmentKind.Verb, "answer", "respond", 's');
+
+    private static readonly Segment Reply = new(SegmentKind.Verb, "reply", "remark", 's');
 
     private readonly ulong _seed;
     private readonly Split? _split;
@@ -63,7 +63,7 @@ internal sealed class Story
     }
 
     /// <summary>The verbs of the dialogue, for the detectors.</summary>
-    public static IEnumerable<Segment> Tags => [Request, .. ViewTags, .. ReplyTags];
+    public static IEnumerable<Segment> Tags => [Request, .. ViewTags, Answer, Reply];
 
     /// <summary>The title; the story's sentences follow on the next line.</summary>
     public Sentence Opening { get; private set; } = new("", []);
@@ -130,7 +130,7 @@ internal sealed class Story
 
         if (hedged)
         {
-            Append(Pick(Words.Hedges, _unit, "hedge word") + " ");
+            Append(Habit(Words.Hedges, "hedge word", _unit) + " ");
         }
 
         if (!stamped && !hedged && !first && Chance(_unit, "turn", 2))
@@ -183,7 +183,7 @@ internal sealed class Story
         bool polite = _style.Has(Trait.Polite);
         if (isRequest)
         {
-            Append(Pick(polite ? Words.PoliteStarts : Words.BluntStarts, _unit, "manner") + " ");
+            Append(Habit(polite ? Words.PoliteStarts : Words.BluntStarts, "manner", _unit) + " ");
         }
         else
         {
@@ -192,7 +192,7 @@ internal sealed class Story
 
         if (!isRequest && _style.Has(Trait.Hedging))
         {
-            Append(Pick(Words.Hedges, _unit, "view hedge") + " ");
+            Append(Habit(Words.Hedges, "hedge word", _unit) + " ");
         }
 
         AppendFrame(Take(isRequest ? FrameKind.Request : FrameKind.View));
@@ -204,11 +204,11 @@ internal sealed class Story
 
         EndSpeech(speech, asksBack: Chance(_unit, "ask back", 2));
 
-        AppendTag(!heroBegins, Pick(ReplyTags, _unit, "reply tag"), "reply mood");
+        AppendTag(!heroBegins, isRequest ? Answer : Reply, "reply mood");
         speech = _text.Length;
         if (!isRequest && _style.Has(Trait.Hedging) && Chance(_unit, "reply hedge", 2))
         {
-            Append(Pick(Words.Hedges, _unit, "reply hedge") + " ");
+            Append(Habit(Words.Hedges, "hedge word", _unit, next: 1) + " ");
         }
 
         AppendFrame(Take(isRequest
@@ -258,7 +258,7 @@ internal sealed class Story
         _text[start] = char.ToUpperInvariant(_text[start]);
         if (asksBack && _style.Has(Trait.AskingBack))
         {
-            Append(Pick(Words.AskedBack, _unit, "asked back") + "?");
+            Append(Habit(Words.AskedBack, "asked back", _unit) + "?");
         }
         else
         {
@@ -285,7 +285,7 @@ internal sealed class Story
     private string Mood(int next = 0)
     {
         string[] adverbs = _style.Has(Trait.Cheerful) ? Words.CheerfulAdverbs : Words.GloomyAdverbs;
-        return OneOf(adverbs, Index(_unit + _sentences.Count, "adverb", adverbs.Length) + next);
+        return Habit(adverbs, "adverb", _unit + _sentences.Count, next);
     }
 
     private string Moods() => $"{Mood()} and {Mood(next: 1)}";
@@ -356,13 +356,13 @@ internal sealed class Story
         "animal" => _animal,
         "pet" => _text.ToString().Contains(_animal, StringComparison.Ordinal) ? "it" : "the " + _animal,
 
-        // A story returns to the same few items and people.
-        "item" => Item(Index(0, slot, 64) + Index(_unit, slot, 3)),
+        // A story returns to the same two items and few people.
+        "item" => Item(Index(0, slot, 64) + Index(_unit, slot, 2)),
         "person" => OneOf(Words.People, Index(0, slot, 64) + (offset & 1)),
         "things" => OneOf(Words.Counted, Index(_unit, slot, 64) + offset),
         "count" => _style.Has(Trait.Numbers)
-            ? "just " + OneOf(Words.Numbers, Index(_unit, slot, 64) + offset)
-            : OneOf(Words.Amounts, Index(_unit, slot, 64) + offset),
+            ? "just " + Habit(Words.Numbers, slot, _unit, offset)
+            : Habit(Words.Amounts, slot, _unit, offset),
         "spot" => OneOf(Words.Spots, Index(_unit, slot, 64) + offset),
         "look" => OneOf(Words.Looks, Index(_unit, slot, 64) + offset),
         "subject" => OneOf(Tongue.Subjects, Index(_sentences.Count, slot, 64) + offset),
@@ -393,7 +393,7 @@ internal sealed class Story
         _text.Append(words);
     }
 
-    /// <summary>The kind's next frame; one story repeats none while there are others.</summary>
+    /// <summary>The kind's next frame; a story has two answers and two kinds of weather, and repeats no other frame while there are others.</summary>
     private Frame Take(FrameKind kind)
     {
         Frame[] frames = FrameTable.Of(kind, _split);
@@ -404,13 +404,22 @@ internal sealed class Story
             stride++;
         }
 
-        return frames[(start + _framesUsed[(int)kind]++ * stride) % frames.Length];
+        int used = _framesUsed[(int)kind]++;
+        bool returns = kind is FrameKind.Grant or FrameKind.Refusal or FrameKind.Assent or FrameKind.Dissent or FrameKind.Weather;
+        return frames[(start + (returns ? used & 1 : used) * stride) % frames.Length];
     }
 
     private static int GreatestCommonDivisor(int a, int b) => b == 0 ? a : GreatestCommonDivisor(b, a % b);
 
     private static string TitleCase(string text) =>
         string.Join(' ', text.Split(' ').Select(word => char.ToUpperInvariant(word[0]) + word[1..]));
+
+    /// <summary>
+    /// One of two options that the whole story keeps to: what a small model sees said twice it learns to carry on, and from there
+    /// which words stand for the same thing.
+    /// </summary>
+    private string Habit(string[] options, string what, int place, int next = 0) =>
+        OneOf(options, Index(0, what, 64) + ((Index(place, what, 2) + next) & 1));
 
     private static string OneOf(string[] words, int index) => words[index % words.Length];
 

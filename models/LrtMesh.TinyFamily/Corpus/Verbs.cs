@@ -14,7 +14,7 @@ internal static class Verbs
         ["show"] = "showed", ["sit"] = "sat", ["sleep"] = "slept", ["stand"] = "stood", ["steal"] = "stole",
         ["sweep"] = "swept", ["take"] = "took", ["tell"] = "told", ["throw"] = "threw", ["wrap"] = "wrapped", ["write"] = "wrote",
         ["drift"] = "drifted", ["creep"] = "crept", ["bend"] = "bent", ["stop"] = "stopped", ["sing"] = "sang",
-        ["transport"] = "transported", ["begin"] = "began", ["drip"] = "dripped", ["slip"] = "slipped",
+        ["transport"] = "transported", ["begin"] = "began", ["drip"] = "dripped", ["drum"] = "drummed", ["slip"] = "slipped",
     };
 
     /// <summary>The form of <paramref name="verb"/>, whose first word alone is inflected ("look at").</summary>

@@ -3,6 +3,7 @@ using Google.Rpc;
 using Grpc.Core;
 using LrtMesh.Cli;
 using LrtMesh.Cli.Commands;
+using LrtMesh.V1;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Cli;
@@ -83,19 +84,19 @@ public sealed class CommandLineTests
         Assert.Contains("in 1.5 s", GrpcErrors.Describe(error.ToRpcException())[^1], StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData(5, 8, 4, 2)] // 6 of 8 blocks passed; 3 of 4.
-    [InlineData(7, 8, 4, 3)]
-    [InlineData(0, 8, 2, 0)]
-    [InlineData(2, 6, 6, 2)]
-    public void The_source_layer_lies_at_the_same_relative_depth(uint layer, uint layers, uint others, uint expected) =>
-        Assert.Equal(expected, DemoCommand.SameDepth(layer, layers, others));
+    [Fact]
+    public void The_source_layer_is_where_vectors_are_longest_beside_the_states()
+    {
+        static LearntVector At(double norm, double hidden) => new() { Vector = new Vector { Norm = norm }, MeanHiddenNorm = hidden };
+        LearntVector[][] learnt = [[At(1, 10), At(3, 12), At(4, 40)], [At(2, 10), At(2, 10), At(8, 40)]];
+        Assert.Equal(1u, DemoCommand.MostDistinctLayer(learnt));
+    }
 
     [Fact]
     public void Candidate_layers_exist_even_in_a_model_of_one_layer()
     {
         Assert.Equal([0u], DemoCommand.CandidateLayers(1));
-        Assert.All(DemoCommand.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 6u));
+        Assert.All(DemoCommand.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 7u));
     }
 
     [Fact]

@@ -107,17 +107,18 @@ internal static class Narration
     [
         "the road <be:3> long and {look}", "the {person} <work:3> near {place}", "the {spot} <be:3> old and {look}",
         "the lamps <shine:p> in {place}", "the {person} <walk/proceed:3> past the {spot}", "children <play:p> around the {spot}",
-        "the gates of {place} <be:p> open", "tall grass <grow:3> beside the {spot}", "{P} <stand:3> by the {spot}",
-        "dust <lie:3> on the {spot}", "the {person} <sweep:3> the floor", "a bell <ring:3> in {place}",
-        "the path <stretch:3> toward {place}", "people <gather/assemble:p> at the {spot}", "the {person} <hum:3> beside the {spot}",
-        "a wagon <stand:3> in front of {place}", "the clock <strike:3> in {place}", "{P} <wait:3> at the {spot}",
-        "the whole village <sleep:3> quietly", "old moss <cover:3> the {spot}", "the {person} <paint:3> the {spot}",
-        "the halls of {place} <be:p> empty", "a crowd <pass:3> the {spot}", "smoke <rise:3> behind {place}",
-        "the {person} <close:3> the doors of {place}", "the water <flow:3> under the {spot}", "{P} <sit:3> near the {spot}",
+        "{P} <stand:3> by the {spot}", "dust <lie:3> on the {spot}", "the {person} <sweep:3> the floor",
+        "the path <stretch:3> toward {place}", "people <gather/assemble:p> at the {spot}", "a wagon <stand:3> in front of {place}",
+        "the clock <strike:3> in {place}", "{P} <wait:3> at the {spot}", "old moss <cover:3> the {spot}",
+        "the halls of {place} <be:p> empty", "smoke <rise:3> behind {place}", "the water <flow:3> under the {spot}",
+        "{P} <sit:3> near the {spot}", "a banner <hang:3> above the {spot}",
         "{pet} <stand:3> by the {spot}", "{pet} <sleep:3> near {place}", "{pet} <rest:3> at the {spot}",
         "{pet} <circle:3> the {spot}", "{pet} <sit:3> in front of {place}", "{pet} <roam:3> around {place}",
-        "{pet} <play:3> behind the {spot}", "{pet} <wander:3> past the {spot}",
-        "a banner <hang:3> above the {spot}", "the stairs of {place} <be:p> {look}", "the {person} <guard/protect:3> {place}",
+        "{pet} <play:3> behind the {spot}", "{pet} <wander:3> past the {spot}", "{pet} <wait:3> behind {place}",
+        "{pet} <walk/proceed:3> across the {spot}", "{pet} <watch/observe:3> the {person}", "{pet} <follow:3> the {person}",
+        "{pet} <lie:3> under the {spot}", "{pet} <hide/conceal:3> a bone near the {spot}", "{pet} <cross:3> the {spot}",
+        "{pet} <guard/protect:3> {place}", "{pet} <look at/observe:3> {P}", "{pet} <walk/proceed:3> toward {place}",
+        "{pet} <follow:3> {P} to the {spot}", "{pet} <reach:3> {place}",
     ];
 
     /// <summary>The same kind of clause in a story with weather.</summary>
