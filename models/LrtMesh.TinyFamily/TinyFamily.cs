@@ -26,8 +26,8 @@ public static class TinyFamily
     /// <summary>The models' plans, smallest first.</summary>
     public static IReadOnlyList<TrainingPlan> Plans { get; } =
     [
-        new("small", Config(width: 96, layers: 4, heads: 4, mlp: 256), ScalarType.Float32, LearningRate: 4e-3, Steps),
-        new("medium", Config(width: 128, layers: 5, heads: 4, mlp: 344), ScalarType.BFloat16, LearningRate: 3e-3, Steps),
+        new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), ScalarType.Float32, LearningRate: 4e-3, Steps),
+        new("medium", Config(width: 96, layers: 4, heads: 4, mlp: 256), ScalarType.Float32, LearningRate: 4e-3, Steps),
         new("large", Config(width: 192, layers: 6, heads: 6, mlp: 512), ScalarType.BFloat16, LearningRate: 2e-3, Steps),
     ];
 

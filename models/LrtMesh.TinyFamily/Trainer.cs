@@ -180,10 +180,10 @@ public sealed class Trainer : IDisposable
         yield return Adam("norm", weights.FinalNorm);
         foreach (var (block, i) in weights.Blocks.Select((block, i) => (block, i)))
         {
-            yield return Adam($"{i}.attention_norm", block.AttentionNorm);
+            yield return Adam($"{i}.attention_norm", block.AttentionNorm!);
             yield return Muon($"{i}.qkv", block.Qkv, stacked: 3);
             yield return Muon($"{i}.attention_output", block.AttentionOutput, stacked: 1);
-            yield return Adam($"{i}.mlp_norm", block.MlpNorm);
+            yield return Adam($"{i}.mlp_norm", block.MlpNorm!);
             yield return Muon($"{i}.gate_up", block.GateUp, stacked: 2);
             yield return Muon($"{i}.down", block.Down, stacked: 1);
         }

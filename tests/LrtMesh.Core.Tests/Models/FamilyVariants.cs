@@ -72,10 +72,13 @@ internal static class FamilyVariants
     {
         private readonly Generator _generator = new(seed, CPU);
 
-        public override Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
+        public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype);
+
+        public override void ReadInto(string name, Tensor target)
         {
-            var values = randn([.. shape], generator: _generator);
-            return shape.Count == 2 ? values * (name.Contains("emb", StringComparison.Ordinal) ? 1 : 1.5 / Math.Sqrt(shape[^1])) : (values * 0.3) + 0.5;
+            using var scope = NewDisposeScope();
+            var values = randn(target.shape, generator: _generator);
+            target.copy_(target.dim() == 2 ? values * (name.Contains("emb", StringComparison.Ordinal) ? 1 : 1.5 / Math.Sqrt(target.shape[^1])) : (values * 0.3) + 0.5);
         }
     }
 }
