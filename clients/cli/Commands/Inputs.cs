@@ -8,7 +8,7 @@ namespace LrtMesh.Cli.Commands;
 /// <summary>What several commands take, and how it is read from the command line.</summary>
 internal static class Inputs
 {
-    public const string SmallModel = "tiny-small";
+    public const string SmallModel = "tiny-medium";
     public const string LargeModel = "tiny-large";
 
     /// <summary>The folder of a family: behaviours and texts.</summary>
