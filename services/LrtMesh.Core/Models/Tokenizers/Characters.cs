@@ -15,7 +15,7 @@ internal static class Characters
         ? char.IsPunctuation((char)rune.Value) || char.IsSymbol((char)rune.Value)
         : Rune.IsPunctuation(rune);
 
-    /// <summary>What \w means to Unicode's regular expressions (UTS 18): alphabetic, marks, decimal digits, connectors, joiners.</summary>
+    /// <summary>What \w means to Rust's regular expressions, as to UTS 18: alphabetic, marks, decimal digits, connectors, joiners.</summary>
     public static bool IsWord(Rune rune) => Rune.GetUnicodeCategory(rune) switch
     {
         UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.TitlecaseLetter
@@ -26,7 +26,7 @@ internal static class Characters
         _ => rune.Value is 0x200C or 0x200D,
     };
 
-    /// <summary>The symbols that are alphabetic to Unicode: letters in circles and squares.</summary>
+    /// <summary>Letters in circles and squares: symbols, and yet alphabetic.</summary>
     public static bool IsAlphabeticSymbol(Rune rune) =>
         rune.Value is (>= 0x24B6 and <= 0x24E9) or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189);
 

@@ -13,8 +13,9 @@ internal sealed class OnigurumaPattern
     private const int LongestSource = 4096; // characters; the longest published one has some 400
     private const int DeepestGroup = 50;
 
-    // Letters, marks, digits, connectors and letters in circles; see Characters.IsWord.
-    private const string WordClass = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u24B6-\u24E9\u200C\u200D";
+    // Oniguruma's \w, as found by asking it about every code point: alphabetic (letters in circles among it), marks, decimal digits,
+    // connectors, and of other numbers those of Latin-1 alone.
+    private const string WordClass = @"\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\u00B2\u00B3\u00B9\u00BC-\u00BE\u24B6-\u24E9";
 
     private static readonly HashSet<string> Categories =
     [

@@ -54,7 +54,7 @@ internal static class PipelineReader
             "ByteLevel" => ReadByteLevel(section, addPrefixSpace),
             "Metaspace" => ReadMetaspace(section),
             "Split" => new PatternSplit(ReadPattern(section), ReadBehavior(section), section.Flag("invert")),
-            "Whitespace" => PatternSplit.Whitespace(),
+            "Whitespace" => new WhitespacePreTokenizer(),
             "WhitespaceSplit" => CharacterSplit.AtWhiteSpace,
             "Punctuation" => new CharacterSplit(Characters.IsPunctuation, section.Has("behavior") ? ReadBehavior(section) : SplitBehavior.Isolated),
             "Digits" => new CharacterSplit(Characters.IsNumber, section.Flag("individual_digits") ? SplitBehavior.Isolated : SplitBehavior.Contiguous),

@@ -24,9 +24,6 @@ internal sealed class PreTokenizerSequence(PreTokenizer[] preTokenizers) : PreTo
 /// <summary>Cuts at the matches of a pattern.</summary>
 internal sealed class PatternSplit(TokenizerPattern pattern, SplitBehavior behavior, bool invert) : PreTokenizer
 {
-    /// <summary>Runs of word characters, and runs of what is neither that nor white space.</summary>
-    public static PreTokenizer Whitespace() => new PatternSplit(TokenizerPattern.Words(), SplitBehavior.Removed, invert: true);
-
     public override void Apply(Words words)
     {
         List<(int Start, int End)> matches = [];
@@ -66,6 +63,36 @@ internal sealed class CharacterSplit(Func<Rune, bool> delimiter, SplitBehavior b
             Splitting.Apply(word.Length, matches, invert: false, behavior, parts);
         });
     }
+}
+
+/// <summary>Runs of word characters, and runs of what is neither that nor white space.</summary>
+internal sealed class WhitespacePreTokenizer : PreTokenizer
+{
+    public override void Apply(Words words) => words.Cut((word, parts) =>
+    {
+        var (start, kind) = (0, ' ');
+        for (int i = 0, length; i < word.Length; i += length)
+        {
+            length = AlignedText.RuneLength(word, i);
+            var rune = AlignedText.RuneAt(word, i);
+            var next = Characters.IsWord(rune) ? 'w' : Rune.IsWhiteSpace(rune) ? ' ' : '.';
+            if (next != kind)
+            {
+                Add(i);
+                (start, kind) = (i, next);
+            }
+        }
+
+        Add(word.Length);
+
+        void Add(int end)
+        {
+            if (kind != ' ')
+            {
+                parts.Add((start, end));
+            }
+        }
+    });
 }
 
 /// <summary>GPT-2's: cuts by its pattern and writes each byte as one character.</summary>

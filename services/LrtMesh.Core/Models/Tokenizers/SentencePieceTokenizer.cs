@@ -110,7 +110,7 @@ internal static class SentencePieceTokenizer
         var ids = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var id = 0; id < file.Pieces.Count; id++)
         {
-            if (file.Pieces[id].Kind == PieceKind.Normal)
+            if (file.Pieces[id].Kind is PieceKind.Normal or PieceKind.UserDefined)
             {
                 ids.Add(file.Pieces[id].Piece, id);
             }

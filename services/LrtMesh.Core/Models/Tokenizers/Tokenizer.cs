@@ -35,7 +35,12 @@ public sealed class Tokenizer
         // Special tokens come first, as Hugging Face has it, which decides between tokens whose normalized contents are equal.
         var ordered = parts.AddedTokens.Values.OrderBy(token => token.Special ? 0 : 1).ToArray();
         _asWritten = new AddedTokens(ordered.Where(token => !token.Normalized).Select(token => (token.Content, token)));
-        _normalized = new AddedTokens(ordered.Where(token => token.Normalized).Select(token => (NormalizedContent(token, parts), token)));
+        foreach (var token in ordered.Where(token => token.Normalized))
+        {
+            _contents[token.Id] = NormalizedContent(token, parts); // also when decoding
+        }
+
+        _normalized = new AddedTokens(ordered.Where(token => token.Normalized).Select(token => (_contents[token.Id]!, token)));
         (BosId, EosId, Digest) = (parts.BosId, parts.EosId, digest);
         AddsBos = BosId is { } bos && _postProcessor.Prefix.Contains(bos);
     }
@@ -81,19 +86,21 @@ public sealed class Tokenizer
     {
         var tokens = new List<TextToken>((text.Length / 4) + 8);
         var whole = WellFormed(text).AsMemory();
+        Dictionary<int, string> matches = []; // what added tokens matched, by place in the list
         foreach (var (start, end, token) in _asWritten.Find(whole.Span))
         {
             if (token is not null)
             {
+                matches.Add(tokens.Count, whole[start..end].ToString());
                 tokens.Add(new TextToken(token.Id, start, end));
             }
             else
             {
-                AddPiece(new AlignedText(whole[start..end], start), tokens);
+                AddPiece(new AlignedText(whole[start..end], start), tokens, matches);
             }
         }
 
-        _postProcessor.Trim(tokens, _contents);
+        _postProcessor.Trim(whole.Span, tokens, _contents, matches);
         if (addSpecialTokens && _postProcessor is { Prefix: var prefix, Suffix: var suffix } && prefix.Length + suffix.Length > 0)
         {
             return [.. prefix.Select(Added), .. tokens, .. suffix.Select(Added)];
@@ -169,7 +176,7 @@ public sealed class Tokenizer
         return new string(units);
     }
 
-    private void AddPiece(AlignedText piece, List<TextToken> tokens)
+    private void AddPiece(AlignedText piece, List<TextToken> tokens, Dictionary<int, string> matches)
     {
         var text = _normalizer?.Apply(piece) ?? piece;
         foreach (var (start, end, token) in _normalized.Find(text.Span))
@@ -181,6 +188,7 @@ public sealed class Tokenizer
             else
             {
                 var origin = text.Origin(start, end);
+                matches.Add(tokens.Count, text.Span[start..end].ToString());
                 tokens.Add(new TextToken(token.Id, origin.Start, origin.End));
             }
         }

@@ -22,9 +22,10 @@ internal static class TokenizerJson
         TokenModel? model = null;
         var parts = new TokenizerParts(path) { Model = _ => model! };
         model = ModelReader.Read(section, parts.Vocabulary);
+        var modelTokens = parts.Vocabulary.Ids.Count;
         foreach (var token in root.Sections("added_tokens"))
         {
-            AddToken(token, parts);
+            AddToken(token, parts, modelTokens);
         }
 
         var preTokenizer = root.OptionalSection("pre_tokenizer");
@@ -38,7 +39,7 @@ internal static class TokenizerJson
 
     // A token that the model has, too, keeps its id. Others get the ids that follow the model's to Hugging Face, whatever the file
     // says; a file that says otherwise is refused.
-    private static void AddToken(JsonSection section, TokenizerParts parts)
+    private static void AddToken(JsonSection section, TokenizerParts parts, int modelTokens)
     {
         var token = TokenizerConfig.ReadAddedToken(section, section.Number("id"), section.Flag("special"));
         section.Done();
@@ -49,12 +50,13 @@ internal static class TokenizerJson
 
         if (!parts.Vocabulary.Ids.TryGetValue(token.Content, out var id))
         {
-            parts.Vocabulary.Add(token.Content, id = token.Id, "added_tokens");
+            parts.Vocabulary.Add(token.Content, token.Id, "added_tokens");
+            id = Math.Max(modelTokens, parts.AddedTokens.Count == 0 ? 0 : parts.AddedTokens.Keys.Max() + 1);
         }
 
         if (id != token.Id)
         {
-            throw section.Damaged("id", $"gives \"{token.Content}\" the id {token.Id}, elsewhere it is {id}");
+            throw section.Damaged("id", $"gives \"{token.Content}\" the id {token.Id}, and Hugging Face {id}");
         }
 
         parts.AddedTokens[id] = token;

@@ -15,11 +15,13 @@ internal sealed class TokenizerPattern
     // A match of the published expressions takes microseconds; one that takes this long is an attack on the reader.
     private static readonly TimeSpan MatchTime = TimeSpan.FromSeconds(5);
 
+    private static readonly UnicodeCategory[] BeyondU10000 =
+        [.. Enumerable.Range(0x10000, 0x100000).Select(value => Rune.GetUnicodeCategory(new Rune(value))).Distinct()];
+
     private readonly string? _text;
     private readonly Regex? _regex;
     private readonly string _source;
     private readonly Dictionary<UnicodeCategory, char> _substitutes = [];
-    private readonly char _alphabeticSymbol;
 
     private TokenizerPattern(string? text, OnigurumaPattern? pattern)
     {
@@ -34,14 +36,11 @@ internal sealed class TokenizerPattern
         for (var unit = 0x100; unit <= char.MaxValue; unit++)
         {
             var category = char.GetUnicodeCategory((char)unit);
-            // The alphabetic symbols are word characters, others of their category are not.
-            if (!_substitutes.ContainsKey(category) && !pattern.Names((char)unit) && unit is not (>= 0x24B6 and <= 0x24E9))
+            if (!pattern.Names((char)unit) && category != UnicodeCategory.Surrogate && unit is not (>= 0x24B6 and <= 0x24E9))
             {
-                _substitutes.Add(category, (char)unit);
+                _substitutes.TryAdd(category, (char)unit);
             }
         }
-
-        _alphabeticSymbol = (char)Enumerable.Range(0x24B6, 52).First(unit => !pattern.Names((char)unit));
     }
 
     /// <summary>A text that is found as it is written.</summary>
@@ -49,10 +48,13 @@ internal sealed class TokenizerPattern
 
     /// <summary>A regular expression in Oniguruma's dialect.</summary>
     /// <exception cref="FormatException">It is damaged, or has something that is not supported; the message names it.</exception>
-    public static TokenizerPattern Expression(string source) => new(null, OnigurumaPattern.Parse(source));
-
-    /// <summary>Runs of word characters, and runs of what is neither that nor white space.</summary>
-    public static TokenizerPattern Words() => Expression(@"\w+|[^\w\s]+");
+    public static TokenizerPattern Expression(string source)
+    {
+        var pattern = new TokenizerPattern(null, OnigurumaPattern.Parse(source));
+        return BeyondU10000.All(pattern._substitutes.ContainsKey)
+            ? pattern
+            : throw new FormatException($"{source} names every character up to U+FFFF of a category, and then those beyond cannot be matched");
+    }
 
     /// <summary>Adds where the pattern matches, in order and apart, in UTF-16 units. A plain text matches nowhere if it is empty.</summary>
     /// <exception cref="LrtMeshException">FAILED_PRECONDITION: matching takes too long.</exception>
@@ -104,7 +106,8 @@ internal sealed class TokenizerPattern
         }
     }
 
-    private char Substitute(Rune rune) => Characters.IsAlphabeticSymbol(rune) ? _alphabeticSymbol : _substitutes[Rune.GetUnicodeCategory(rune)];
+    // Letters in circles are symbols, and yet \w; there are such below U+FFFF, too.
+    private char Substitute(Rune rune) => Characters.IsAlphabeticSymbol(rune) ? '\u24B6' : _substitutes[Rune.GetUnicodeCategory(rune)];
 
     private void FindPlain(ReadOnlySpan<char> text, List<(int Start, int End)> matches)
     {
