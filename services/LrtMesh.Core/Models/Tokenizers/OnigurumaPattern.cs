@@ -36,6 +36,9 @@ internal sealed class OnigurumaPattern
     /// <summary>It in .NET's dialect, over characters up to U+FFFF.</summary>
     public string Translated => _translated.ToString();
 
+    /// <summary>Whether it asks for word characters.</summary>
+    public bool NamesWords { get; private set; }
+
     /// <summary>Whether it tells this character from others of its general category.</summary>
     public bool Names(char character) => _named[character];
 
@@ -233,9 +236,11 @@ internal sealed class OnigurumaPattern
                 _translated.Append("[0-9a-fA-F]");
                 break;
             case 'w':
+                NamesWords = true;
                 _translated.Append('[').Append(WordClass).Append(']');
                 break;
             case 'W':
+                NamesWords = true;
                 _translated.Append("[^").Append(WordClass).Append(']');
                 break;
             case 'p' or 'P':
@@ -363,6 +368,7 @@ internal sealed class OnigurumaPattern
             if (character == '\\' && Source.AsSpan(_position) is [var escape, ..] && "sSdDwhpP".Contains(escape, StringComparison.Ordinal))
             {
                 _position++;
+                NamesWords |= escape == 'w';
                 _translated.Append(escape switch
                 {
                     'd' => @"\p{Nd}",

@@ -15,6 +15,8 @@ internal sealed class TokenizerPattern
     // A match of the published expressions takes microseconds; one that takes this long is an attack on the reader.
     private static readonly TimeSpan MatchTime = TimeSpan.FromSeconds(5);
 
+    private const char CircledLetter = '\u24B6';
+
     private static readonly UnicodeCategory[] BeyondU10000 =
         [.. Enumerable.Range(0x10000, 0x100000).Select(value => Rune.GetUnicodeCategory(new Rune(value))).Distinct()];
 
@@ -22,6 +24,7 @@ internal sealed class TokenizerPattern
     private readonly Regex? _regex;
     private readonly string _source;
     private readonly Dictionary<UnicodeCategory, char> _substitutes = [];
+    private readonly bool _namesWords;
 
     private TokenizerPattern(string? text, OnigurumaPattern? pattern)
     {
@@ -33,6 +36,7 @@ internal sealed class TokenizerPattern
         }
 
         _regex = new Regex(pattern.Translated, RegexOptions.Compiled | RegexOptions.CultureInvariant, MatchTime);
+        _namesWords = pattern.NamesWords;
         for (var unit = 0x100; unit <= char.MaxValue; unit++)
         {
             var category = char.GetUnicodeCategory((char)unit);
@@ -50,8 +54,9 @@ internal sealed class TokenizerPattern
     /// <exception cref="FormatException">It is damaged, or has something that is not supported; the message names it.</exception>
     public static TokenizerPattern Expression(string source)
     {
-        var pattern = new TokenizerPattern(null, OnigurumaPattern.Parse(source));
-        return BeyondU10000.All(pattern._substitutes.ContainsKey)
+        var parsed = OnigurumaPattern.Parse(source);
+        var pattern = new TokenizerPattern(null, parsed);
+        return BeyondU10000.All(pattern._substitutes.ContainsKey) && !(parsed.NamesWords && parsed.Names(CircledLetter))
             ? pattern
             : throw new FormatException($"{source} names every character up to U+FFFF of a category, and then those beyond cannot be matched");
     }
@@ -107,7 +112,7 @@ internal sealed class TokenizerPattern
     }
 
     // Letters in circles are symbols, and yet \w; there are such below U+FFFF, too.
-    private char Substitute(Rune rune) => Characters.IsAlphabeticSymbol(rune) ? '\u24B6' : _substitutes[Rune.GetUnicodeCategory(rune)];
+    private char Substitute(Rune rune) => _namesWords && Characters.IsAlphabeticSymbol(rune) ? CircledLetter : _substitutes[Rune.GetUnicodeCategory(rune)];
 
     private void FindPlain(ReadOnlySpan<char> text, List<(int Start, int End)> matches)
     {
