@@ -105,13 +105,11 @@ public sealed class TokenizerFileTests(TrainedTokenizer trained) : IClassFixture
         Assert.Equal(ErrorReason.DataLoss, Assert.Throws<LrtMeshException>(() => Tokenizer.Load(copy.Folder)).Reason);
     }
 
-    [Theory]
-    [InlineData("(?:a|aa)+b")]
-    [InlineData("(?:a+)+b")]
-    public void A_pattern_that_takes_for_ever_is_stopped(string pattern)
+    [Fact]
+    public void A_pattern_that_takes_for_ever_is_stopped()
     {
         using var copy = new TrainedTokenizer();
-        Change(copy.Folder, "tokenizer.json", "pre_tokenizer", $$"""{"type":"Split","pattern":{"Regex":"{{pattern}}"},"behavior":"Isolated","invert":false}""");
+        Change(copy.Folder, "tokenizer.json", "pre_tokenizer", """{"type":"Split","pattern":{"Regex":"(?:a|aa)+b"},"behavior":"Isolated","invert":false}""");
         var tokenizer = Tokenizer.Load(copy.Folder);
 
         var error = Assert.Throws<LrtMeshException>(() => tokenizer.Encode(new string('a', 60) + "c", addSpecialTokens: false));

@@ -10,13 +10,13 @@ namespace LrtMesh.Core.Models.Tokenizers;
 /// </summary>
 internal sealed class UnicodeNormalizer(NormalizationForm form) : Normalizer
 {
-    private static readonly ConcurrentDictionary<(int First, int Second), bool> SwappedPairs = new();
-    private static readonly ConcurrentDictionary<(int First, int Second), int> ComposedPairs = new(); // 0: they do not compose
-    private static readonly ConcurrentDictionary<int, bool> Marks = new();
+    private static readonly Remembered<(int First, int Second), bool> SwappedPairs = new();
+    private static readonly Remembered<(int First, int Second), int> ComposedPairs = new(); // 0: they do not compose
+    private static readonly Remembered<int, bool> Marks = new();
 
     private readonly NormalizationForm _decomposition = form is NormalizationForm.FormC or NormalizationForm.FormD ? NormalizationForm.FormD : NormalizationForm.FormKD;
     private readonly bool _composes = form is NormalizationForm.FormC or NormalizationForm.FormKC;
-    private readonly ConcurrentDictionary<int, Rune[]> _decompositions = new();
+    private readonly Remembered<int, Rune[]> _decompositions = new();
 
     public override AlignedText Apply(AlignedText text)
     {
@@ -102,16 +102,16 @@ internal sealed class UnicodeNormalizer(NormalizationForm form) : Normalizer
 
     private Rune[] Parts(Rune rune) => rune.IsAscii || rune.Value == 0xFFFE
         ? [rune]
-        : _decompositions.GetOrAdd(rune.Value, _ => [.. rune.ToString().Normalize(_decomposition).EnumerateRunes()]);
+        : _decompositions.Get(rune.Value, _ => [.. rune.ToString().Normalize(_decomposition).EnumerateRunes()]);
 
     // A character has a combining class other than 0 if it moves in front of one of a higher class, or behind one of a lower.
     private static bool IsMark(Rune rune) => rune.Value >= 0x300 && rune.Value != 0xFFFE
-        && Marks.GetOrAdd(rune.Value, _ => Swap(rune, new Rune('\u0334')) || Swap(new Rune('\u0345'), rune));
+        && Marks.Get(rune.Value, _ => Swap(rune, new Rune('\u0334')) || Swap(new Rune('\u0345'), rune));
 
     // Whether canonical order puts the second of two characters first.
     private static bool Swap(Rune first, Rune second) => first.Value >= 0x300 && second.Value >= 0x300
         && first.Value != 0xFFFE && second.Value != 0xFFFE
-        && SwappedPairs.GetOrAdd((first.Value, second.Value), _ =>
+        && SwappedPairs.Get((first.Value, second.Value), _ =>
         {
             var ordered = $"{first}{second}".Normalize(NormalizationForm.FormD);
             return ordered == $"{second}{first}".Normalize(NormalizationForm.FormD) && ordered.StartsWith(second.ToString(), StringComparison.Ordinal)
@@ -125,11 +125,37 @@ internal sealed class UnicodeNormalizer(NormalizationForm form) : Normalizer
             return null;
         }
 
-        var composed = ComposedPairs.GetOrAdd((first.Value, second.Value), _ =>
+        var composed = ComposedPairs.Get((first.Value, second.Value), _ =>
         {
             var text = $"{first}{second}".Normalize(NormalizationForm.FormC);
             return text.EnumerateRunes().Count() == 1 ? Rune.GetRuneAt(text, 0).Value : 0;
         });
         return composed == 0 ? null : new Rune(composed);
+    }
+
+    // What has been found out about characters; bounded, since texts can be made that ask about ever other pairs.
+    private sealed class Remembered<TKey, TValue>
+        where TKey : notnull
+    {
+        private const int Most = 1 << 16;
+
+        private readonly ConcurrentDictionary<TKey, TValue> _values = new();
+        private int _count;
+
+        public TValue Get(TKey key, Func<TKey, TValue> find)
+        {
+            if (_values.TryGetValue(key, out var value))
+            {
+                return value;
+            }
+
+            value = find(key);
+            if (Volatile.Read(ref _count) < Most && _values.TryAdd(key, value))
+            {
+                Interlocked.Increment(ref _count);
+            }
+
+            return value;
+        }
     }
 }
