@@ -29,8 +29,8 @@ internal sealed record BytePairOptions(Dictionary<string, int> Ids, (int Left, i
 
 /// <summary>
 /// Merges the characters of a word to tokens: always the adjacent pair of lowest rank, the leftmost of equals. Own code, since
-/// Microsoft.ML.Tokenizers 2.0.1 has no byte fallback, continues no word without a pre-tokenizer in n log n, and gives no spans
-/// for what its normalizers change.
+/// Microsoft.ML.Tokenizers 2.0.1 reads no tokenizer.json, its BpeOptions have no byte_fallback and no ignore_merges, its special
+/// tokens no lstrip, rstrip and normalized, and its normalizers give a text without saying where its characters come from.
 /// </summary>
 internal sealed class BytePairModel : TokenModel
 {
