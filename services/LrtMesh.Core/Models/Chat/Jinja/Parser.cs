@@ -103,7 +103,13 @@ internal sealed class Parser : ExpressionParser
                 Take();
                 return new GenerationBlock(generated, tag.Line);
             case "print":
-                return new PrintStatement(ParseTuple(), tag.Line);
+                var printed = new List<Expression> { ParseExpression() };
+                while (TakeOperator(","))
+                {
+                    printed.Add(ParseExpression());
+                }
+
+                return new PrintStatement(new Concatenation(printed, tag.Line), tag.Line);
             case "break" or "continue" when _loops > 0:
                 return new LoopControl(tag.Text == "break", tag.Line);
             case "break" or "continue":

@@ -14,7 +14,7 @@ internal static class PyOperators
             return PyNumber.Compute(symbol, left, right);
         }
 
-        if ((left as Undefined ?? right as Undefined) is { } missing)
+        if ((left as Undefined ?? (symbol == "%" && left is string ? null : right as Undefined)) is { } missing)
         {
             throw missing.Error();
         }
@@ -25,7 +25,9 @@ internal static class PyOperators
                 new Markup(Concatenate(Escape(left, budget), Escape(right, budget), budget)),
             ("+", string a, string b) => Concatenate(a, b, budget),
             ("+", PySequence a, PySequence b) when a.Kind == b.Kind && a.Kind is SequenceKind.List or SequenceKind.Tuple => Concatenate(a, b, budget),
-            ("%", Markup format, _) => new Markup(PrintfFormat.Write(format.Text, right, budget)),
+            ("%", Markup format, PySequence { Kind: SequenceKind.Tuple } values) =>
+                new Markup(PrintfFormat.Write(format.Text, PySequence.Tuple([.. values.Items.Select(value => EscapeText(value, budget))]), budget)),
+            ("%", Markup format, _) => new Markup(PrintfFormat.Write(format.Text, EscapeText(right, budget), budget)),
             ("%", string format, _) => PrintfFormat.Write(format, right, budget),
             ("*", _, _) when Repeat(left, right, budget) is { } repeated => repeated,
             ("*", _, _) when Repeat(right, left, budget) is { } repeated => repeated,
@@ -164,6 +166,8 @@ internal static class PyOperators
         };
         return true;
     }
+
+    private static object? EscapeText(object? value, Budget budget) => value is string ? Escape(value, budget) : value;
 
     private static string Concatenate(string left, string right, Budget budget)
     {

@@ -33,11 +33,15 @@ internal static class SequenceFilters
     };
 
     /// <summary>Looks an attribute up as filters do: parts between points, numbers as indices.</summary>
-    public static object? AttributeOf(object? value, object? attribute, Budget budget)
+    /// <param name="value">Where it is looked up.</param>
+    /// <param name="attribute">Its name or index.</param>
+    /// <param name="budget">What it may take.</param>
+    /// <param name="otherwise">What stands for a part that is not there; null: nothing does.</param>
+    public static object? AttributeOf(object? value, object? attribute, Budget budget, object? otherwise = null)
     {
         if (PyNumber.TryInteger(attribute, out _))
         {
-            return ItemOf(value, attribute);
+            return ItemOf(value, attribute) is var item && item is Undefined ? otherwise ?? item : item;
         }
 
         var path = PyText.TryGet(attribute, out var text) ? text : PyRepr.Str(attribute, budget);
@@ -45,6 +49,7 @@ internal static class SequenceFilters
         {
             budget.Step();
             value = ItemOf(value, BigInteger.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var index) ? index : part);
+            value = value is Undefined ? otherwise ?? value : value;
         }
 
         return value;
@@ -116,7 +121,7 @@ internal static class SequenceFilters
         {
             arguments.Check(0, "attribute", "default");
             var otherwise = arguments.Named.GetValueOrDefault("default");
-            map = item => AttributeOf(item, attribute, budget) is var found && found is Undefined && otherwise is not null ? otherwise : found;
+            map = item => AttributeOf(item, attribute, budget, otherwise);
         }
         else
         {
@@ -157,10 +162,15 @@ internal static class SequenceFilters
     private static PySequence Sort(object? value, Arguments arguments, Budget budget)
     {
         arguments.Check(3, "reverse", "case_sensitive", "attribute");
+        var caseSensitive = arguments.Flag(1, "case_sensitive", false);
         var attribute = arguments.Get(2, "attribute", null);
-        var keys = PyText.TryGet(attribute, out var names) && names.Contains(',', StringComparison.Ordinal)
-            ? throw new TemplateError("sort() by several attributes is not supported")
-            : KeyOf(attribute, arguments.Flag(1, "case_sensitive", false), budget);
+        var keys = KeyOf(attribute, caseSensitive, budget);
+        if (PyText.TryGet(attribute, out var names))
+        {
+            var several = names.Split(',').Select(name => KeyOf(name, caseSensitive, budget)).ToArray();
+            keys = item => PySequence.List(several.Select(key => key(item)));
+        }
+
         return PySequence.List(Ordered(PyType.ToList(value, budget), keys, arguments.Flag(0, "reverse", false), budget));
     }
 
@@ -252,7 +262,7 @@ internal static class SequenceFilters
         var attribute = arguments.Required(0, "attribute");
         var otherwise = arguments.Get(1, "default", null);
         var caseSensitive = arguments.Flag(2, "case_sensitive", false);
-        object? Raw(object? item) => AttributeOf(item, attribute, budget) is var found && found is Undefined && otherwise is not null ? otherwise : found;
+        object? Raw(object? item) => AttributeOf(item, attribute, budget, otherwise);
         object? Key(object? item) => Raw(item) is var raw && !caseSensitive && PyText.TryGet(raw, out var text) ? Casing.Lower(text) : raw;
         var groups = new List<(object? Key, List<object?> Items)>();
         foreach (var item in Ordered(PyType.ToList(value, budget), Key, backwards: false, budget))

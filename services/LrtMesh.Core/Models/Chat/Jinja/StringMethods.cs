@@ -71,8 +71,15 @@ internal static class StringMethods
             }
 
             budget.Text(text.Length);
-            var result = method.Body(text, arguments, budget);
-            return target is Markup && result is string marked ? new Markup(marked) : result;
+            if (target is not Markup)
+            {
+                return method.Body(text, arguments, budget);
+            }
+
+            // What comes into text that is marked as safe is escaped.
+            var escaped = arguments.Positional.Select(argument => argument is string ? PyOperators.Escape(argument, budget) : argument);
+            var result = method.Body(text, new Arguments(name, [.. escaped], arguments.Named), budget);
+            return result is string marked ? new Markup(marked) : result;
         });
     }
 
@@ -168,12 +175,7 @@ internal static class StringMethods
             var space = fromEnd ? rest.AsSpan().LastIndexOfAny(PyText.WhiteSpace) : rest.AsSpan().IndexOfAny(PyText.WhiteSpace);
             if (most-- == 0 || space < 0)
             {
-                parts.Add(fromEnd ? PyText.TrimStart(rest) : PyText.TrimEnd(rest));
-                if (most >= 0 || space < 0)
-                {
-                    parts[^1] = rest;
-                }
-
+                parts.Add(rest); // with the white space at its far end
                 break;
             }
 
