@@ -207,7 +207,7 @@ public sealed class Trainer : IDisposable
         }).ToList();
         using var counters = tensor(new[] { _step, (double)_tokens, elapsed.TotalSeconds, _losses.Count == 0 ? 0 : RecentLoss }, ScalarType.Float64);
         tensors.Add(("counters", counters));
-        SafetensorsFile.Write(_stateFile, tensors);
+        SafetensorsWriter.Write(_stateFile, tensors);
     }
 
     private void Restore()

@@ -59,9 +59,10 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
                     throw LrtMeshException.Invalid("models", $"'{source.Name}' is given twice");
                 }
 
-                var model = LoadedModel.Load(source.Name, source.Folder);
+                var folder = ModelFolder.Find(source.Location);
+                var model = LoadedModel.Load(source.Name, folder);
                 models.Add(source.Name, model);
-                ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, source.Folder);
+                ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, folder);
             }
         }
         catch

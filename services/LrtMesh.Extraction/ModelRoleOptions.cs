@@ -4,12 +4,26 @@ namespace LrtMesh.Extraction;
 
 /// <summary>A model to load.</summary>
 /// <param name="Name">The name by which requests will refer to it.</param>
-/// <param name="Folder">Its folder, in Hugging Face layout.</param>
-public sealed record ModelSource(string Name, string Folder)
+/// <param name="Location">Its folder, in Hugging Face layout, or its name in the local Hugging Face cache.</param>
+public sealed record ModelSource(string Name, string Location)
 {
-    /// <summary>Reads NAME=FOLDER; null if it is not that.</summary>
-    public static ModelSource? Parse(string text) =>
-        text.IndexOf('=', StringComparison.Ordinal) is > 0 and var at && at < text.Length - 1 ? new(text[..at], text[(at + 1)..]) : null;
+    /// <summary>How a source is written.</summary>
+    public const string Form = "NAME=FOLDER or NAME=ORG/MODEL[@REVISION] of the Hugging Face cache; without NAME= it is called as its folder or MODEL";
+
+    /// <summary>Reads a source as <see cref="Form"/> says; null if it is not that.</summary>
+    public static ModelSource? Parse(string text)
+    {
+        var at = text.IndexOf('=', StringComparison.Ordinal);
+        var location = text[(at + 1)..];
+        var name = at >= 0 ? text[..at] : NameOf(location);
+        return name is "" or "." or ".." || location.Length == 0 ? null : new(name, location);
+    }
+
+    private static string NameOf(string location)
+    {
+        var revision = Directory.Exists(location) ? -1 : location.IndexOf('@', StringComparison.Ordinal);
+        return Path.GetFileName(Path.TrimEndingDirectorySeparator(revision < 0 ? location : location[..revision]));
+    }
 }
 
 /// <summary>What a role that holds models is told before it starts.</summary>
@@ -18,7 +32,7 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>The models to load, each name once.</summary>
     public required IReadOnlyList<ModelSource> Models { get; init; }
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>models</c> (NAME=FOLDER, separated by commas).</summary>
+    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas).</summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
     {
@@ -26,7 +40,7 @@ public sealed record ModelRoleOptions : RoleOptions
         var models = items.Select(ModelSource.Parse).ToArray();
         if (items.Count == 0 || models.Contains(null))
         {
-            settings.Wrong("models", $"must be NAME=FOLDER, separated by commas, not '{string.Join(',', items)}'");
+            settings.Wrong("models", $"must be {ModelSource.Form}; several separated by commas; not '{string.Join(',', items)}'");
         }
 
         var options = new ModelRoleOptions

@@ -36,12 +36,12 @@ internal static class UpCommand
 
     private static readonly Option<string[]> ExtractionModel = new("--extraction-model")
     {
-        Description = "A model of the extraction role as NAME=FOLDER, any number of times; instead of tiny-small and tiny-medium.",
+        Description = $"A model of the extraction role, any number of times, instead of tiny-small and tiny-medium: {ModelSource.Form}.",
     };
 
     private static readonly Option<string[]> GenerationModel = new("--generation-model")
     {
-        Description = "A model of the generation role as NAME=FOLDER, any number of times; instead of tiny-large.",
+        Description = $"A model of the generation role, any number of times, instead of tiny-large: {ModelSource.Form}.",
     };
 
     private static readonly Option<string?> Endpoints = new("--endpoints")
@@ -115,7 +115,7 @@ internal static class UpCommand
             : throw LrtMeshException.Invalid("--endpoints", $"must be URLs such as http://127.0.0.1:5001, not '{text}'");
 
     private static IReadOnlyList<ModelSource> Models(string[]? given, string option, params string[] sizes) => given is { Length: > 0 }
-        ? [.. given.Select(text => ModelSource.Parse(text) ?? throw LrtMeshException.Invalid(option, $"must be NAME=FOLDER, not '{text}'"))]
+        ? [.. given.Select(text => ModelSource.Parse(text) ?? throw LrtMeshException.Invalid(option, $"must be {ModelSource.Form}; not '{text}'"))]
         : [.. sizes.Select(size => new ModelSource($"tiny-{size}", Path.Combine(Home, "models", "tiny", size)))];
 
     private static MeshProfile Merge(MeshProfile current, RunningMesh mesh) => new(

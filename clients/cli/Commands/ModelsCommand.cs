@@ -12,6 +12,8 @@ internal static class ModelsCommand
             Lists the models that the roles of a mesh hold, with their sizes.
 
             Example: lrtmesh models
+
+            lrtmesh models random makes a checkpoint of random weights on this machine; see lrtmesh models random --help.
             """);
         CommandRun.Set(command, RunAsync);
         return command;

@@ -5,12 +5,9 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>A model on disk in Hugging Face layout: config.json and model.safetensors.</summary>
+/// <summary>A model on disk in Hugging Face layout: config.json and safetensors files.</summary>
 public static class Checkpoint
 {
-    /// <summary>The file that holds the weights.</summary>
-    public const string WeightsFile = "model.safetensors";
-
     private static readonly JsonSerializerOptions _indented = new() { WriteIndented = true };
 
     /// <summary>Reads a checkpoint.</summary>
@@ -19,60 +16,83 @@ public static class Checkpoint
     /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
     public static Decoder Load(string folder, ScalarType dtype)
     {
-        var configFile = ConfigFile.Read(folder);
-        var family = Family.Of(configFile);
-        var config = family.ReadConfig(configFile);
-        Check(config, configFile);
-        using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
-        using var scope = NewDisposeScope();
-        var names = family.Names;
-        long width = config.Width;
-        long queries = config.Heads * config.HeadWidth;
-        long keys = config.KvHeads * config.HeadWidth;
-        long mlp = config.MlpWidth;
-
-        Tensor Read(string name, params long[] shape) => file.Read(name, shape, dtype);
-        Tensor Norm(string name) => file.Read(name, [width], ScalarType.Float32); // read in the residual stream's type
-
-        var embedding = Read(names.Embedding, config.Vocabulary, width);
-        var blocks = new List<BlockWeights>();
-        for (var layer = 0; layer < config.Layers; layer++)
+        var (family, config) = Family.ReadFolder(folder);
+        using var files = CheckpointFiles.Open(folder);
+        family = family with { Names = family.Names.AsIn(files.Names) };
+        CheckTensors(family, config, files, dtype);
+        var weights = ReadWeights(family, config, files, dtype);
+        try
         {
-            string At(string name) => string.Format(CultureInfo.InvariantCulture, name, layer);
-            blocks.Add(new BlockWeights(
-                AttentionNorm: Norm(At(names.AttentionNorm)),
-                Qkv: cat([Read(At(names.Query), queries, width), Read(At(names.Key), keys, width), Read(At(names.Value), keys, width)]),
-                AttentionOutput: Read(At(names.AttentionOutput), width, queries),
-                MlpNorm: Norm(At(names.MlpNorm)),
-                GateUp: cat([Read(At(names.Gate), mlp, width), Read(At(names.Up), mlp, width)]),
-                Down: Read(At(names.Down), width, mlp)));
+            CheckTiedHead(family, config, files, weights);
+            return new Decoder(config, weights);
         }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
 
-        var weights = new DecoderWeights(
-            embedding, blocks, Norm(names.FinalNorm), config.TiedHead ? embedding : Read(names.Head, config.Vocabulary, width));
+    /// <summary>Reads a model's weights by their names in its family's checkpoints; the caller owns them.</summary>
+    internal static DecoderWeights ReadWeights(Family family, ModelConfig config, TensorSource source, ScalarType dtype)
+    {
+        using var scope = NewDisposeScope();
+        var weights = new WeightAssembly(config, family.Names, source, dtype).Assemble();
         foreach (var tensor in weights.All)
         {
             tensor.DetachFromDisposeScope();
         }
 
-        return new Decoder(config, weights);
+        return weights;
     }
 
+    /// <summary>Checks that files hold all tensors of a model, as the model needs them, and no others, before memory is taken for any.</summary>
+    private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype)
+    {
+        var notes = new TensorNotes(files.Check);
+        ReadWeights(family, config, notes, dtype).Dispose();
+        files.RefuseOthers(name => notes.Plans.ContainsKey(name) || family.Names.IsBuffer(name) || (config.TiedHead && name == HeadOf(family)));
+    }
+
+    /// <summary>Some checkpoints hold a tied head too; another matrix there means that the configuration is wrong about it.</summary>
+    private static void CheckTiedHead(Family family, ModelConfig config, CheckpointFiles files, DecoderWeights weights)
+    {
+        if (config.TiedHead && files.Has(HeadOf(family)))
+        {
+            using var stored = files.Read(HeadOf(family), weights.Embedding.shape, weights.Embedding.dtype);
+            if (!stored.Equals(weights.Embedding))
+            {
+                throw new LrtMeshException(
+                    ErrorReason.DataLoss,
+                    $"tensor '{HeadOf(family)}' differs from the embedding, and by tie_word_embeddings in config.json it is the same matrix");
+            }
+        }
+    }
+
+    private static string HeadOf(Family family) => family.Names.Head + ".weight";
+
     /// <summary>Writes config.json and model.safetensors in bfloat16, as transformers lays out a Llama.</summary>
+    /// <exception cref="ArgumentException">Another family than Llama.</exception>
     public static void Save(string folder, ModelConfig config, DecoderWeights weights)
     {
+        if (config.Family != Llama.Family.ModelType)
+        {
+            throw new ArgumentException($"only a {Llama.Family.ModelType} is written, not a {config.Family}", nameof(config));
+        }
+
         Directory.CreateDirectory(folder);
         using var scope = NewDisposeScope();
         var names = Llama.Family.Names;
         long queries = config.Heads * config.HeadWidth;
         long keys = config.KvHeads * config.HeadWidth;
         var tensors = new List<(string, Tensor)>();
-        void Add(string name, Tensor tensor) => tensors.Add((name, tensor.detach().to(ScalarType.BFloat16).contiguous()));
+        void Add(string? stem, Tensor? tensor, string prefix = "model.") =>
+            tensors.Add(($"{prefix}{stem}.weight", tensor!.detach().to(ScalarType.BFloat16).contiguous()));
 
         Add(names.Embedding, weights.Embedding);
         for (var layer = 0; layer < config.Layers; layer++)
         {
-            string At(string name) => string.Format(CultureInfo.InvariantCulture, name, layer);
+            string At(string? stem) => string.Format(CultureInfo.InvariantCulture, stem!, layer);
             var block = weights.Blocks[layer];
             Add(At(names.AttentionNorm), block.AttentionNorm);
             Add(At(names.Query), block.Qkv.narrow(0, 0, queries));
@@ -88,10 +108,10 @@ public static class Checkpoint
         Add(names.FinalNorm, weights.FinalNorm);
         if (!config.TiedHead)
         {
-            Add(names.Head, weights.Head);
+            Add(names.Head, weights.Head, prefix: "");
         }
 
-        SafetensorsFile.Write(Path.Combine(folder, WeightsFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
+        SafetensorsWriter.Write(Path.Combine(folder, CheckpointFiles.SingleFile), tensors, new Dictionary<string, string> { ["format"] = "pt" });
         WriteConfig(Path.Combine(folder, "config.json"), config);
     }
 
@@ -120,18 +140,5 @@ public static class Checkpoint
             ["vocab_size"] = config.Vocabulary,
         };
         File.WriteAllText(path, JsonSerializer.Serialize(values, _indented) + "\n");
-    }
-
-    private static void Check(ModelConfig config, ConfigFile file)
-    {
-        if (config.HeadWidth % 2 != 0)
-        {
-            throw file.Error("head_dim", $"must be even, and it is {config.HeadWidth}: rotary positions turn dimensions in pairs");
-        }
-
-        if (config.Heads % config.KvHeads != 0)
-        {
-            throw file.Error("num_key_value_heads", $"must divide num_attention_heads = {config.Heads}, and it is {config.KvHeads}");
-        }
     }
 }

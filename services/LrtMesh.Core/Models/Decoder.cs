@@ -10,16 +10,28 @@ namespace LrtMesh.Core.Models;
 public sealed class Decoder : IDisposable
 {
     private readonly jit.CompilationUnit _script;
-    private readonly Tensor _cos; // [context, head]
-    private readonly Tensor _sin; // [context, head]
+    private readonly Angles? _angles; // null where positions are learned
+    private readonly Angles? _localAngles; // of blocks with a window; null: the same
+    private readonly int? _window; // the same in every block that has one
 
     /// <summary>A decoder over weights, which it owns.</summary>
     public Decoder(ModelConfig config, DecoderWeights weights)
     {
+        // The script is written from the configuration and called with the weights, and a wrong call ends the process.
+        if (!weights.Blocks.All(block => block.Parts.Select(part => part.Name).SequenceEqual(DecoderScript.BlockParameters(config))))
+        {
+            throw new ArgumentException("the weights' parts are not those that the configuration names", nameof(weights));
+        }
+
         Config = config;
         Weights = weights;
+        _window = config.Windows.Distinct().SingleOrDefault(window => window is not null);
         _script = DecoderScript.Compile(config);
-        (_cos, _sin) = RotaryTable(config);
+        if (config.RotatedWidth > 0)
+        {
+            _angles = new Angles(config, config.RopeTheta, config.RopeScaling);
+            _localAngles = config.LocalRopeTheta is { } theta ? new Angles(config, theta, config.LocalRopeScaling) : null;
+        }
     }
 
     /// <summary>What it is made of.</summary>
@@ -28,21 +40,35 @@ public sealed class Decoder : IDisposable
     /// <summary>Its weights; replaced by the trainer at every step, by nobody else.</summary>
     public DecoderWeights Weights { get; set; }
 
+    /// <summary>The residual stream that enters block 0, of sequences that start at position 0.</summary>
+    /// <param name="ids">[batch, seq], int64.</param>
+    /// <returns>[batch, seq, width], float32.</returns>
+    public Tensor Embed(Tensor ids) => Embed(ids, arange(ids.size(1), ScalarType.Int64).unsqueeze(0));
+
     /// <summary>Reads whole sequences from position 0, all tokens attended causally, without a cache.</summary>
-    /// <param name="ids">[batch, seq], int64. Shorter sequences are padded on the right; what comes out there means nothing.</param>
+    /// <param name="ids">
+    /// [batch, seq], int64. Shorter sequences are padded on the right; what comes out there means nothing. Where the model
+    /// has an <see cref="ModelConfig.AngleSwitch"/> all sequences are read as if they were as long as the batch.
+    /// </param>
     /// <param name="tap">Sees each block's output.</param>
     /// <returns>The residual stream after the last block that ran, [batch, seq, width].</returns>
     public Tensor Read(Tensor ids, Tap? tap)
     {
-        var length = ids.size(1);
-        var cos = _cos.narrow(0, 0, length).view(1, length, 1, Config.HeadWidth); // [1, seq, 1, head]
-        var sin = _sin.narrow(0, 0, length).view(1, length, 1, Config.HeadWidth);
-        var hidden = Embed(ids); // [batch, seq, width]
+        var length = (int)ids.size(1);
+        var angles = _angles?.Of(length, length > Config.AngleSwitch);
+        var localAngles = _localAngles?.Of(length, isLong: false) ?? angles;
+        var positions = arange(length, ScalarType.Int64);
+        // A mask only where something but causality is asked for: without one attention is faster.
+        var capped = Config.AttentionSoftcap is not null;
+        var mask = capped ? Mask(positions, positions, window: null) : null; // [1, 1, seq, seq]
+        var windowMask = _window < length ? Mask(positions, positions, _window) : mask;
+        var hidden = Embed(ids, positions.unsqueeze(0)); // [batch, seq, width]
         for (var layer = 0; layer < Config.Layers; layer++)
         {
-            var w = Weights.Blocks[layer];
-            hidden = (Tensor)_script.invoke(
-                "whole", hidden, w.AttentionNorm, w.Qkv, w.AttentionOutput, w.MlpNorm, w.GateUp, w.Down, cos, sin);
+            var windowed = Config.WindowOf(layer) is not null;
+            hidden = (windowed ? windowMask : mask) is { } seen
+                ? Block("masked", hidden, layer, windowed ? localAngles : angles, seen)
+                : Block("whole", hidden, layer, windowed ? localAngles : angles);
             hidden = tap?.AfterBlock(layer, hidden) ?? hidden;
             if (tap?.LastLayer == layer)
             {
@@ -54,30 +80,37 @@ public sealed class Decoder : IDisposable
     }
 
     /// <summary>Reads the next tokens of sequences whose earlier tokens are in the cache.</summary>
-    /// <param name="ids">[batch, seq], int64; padded on the right.</param>
-    /// <param name="positions">[batch, seq], int64: absolute positions; those of padding go on counting.</param>
+    /// <param name="ids">[batch, seq], int64.</param>
+    /// <param name="positions">
+    /// [batch, seq], int64: absolute positions. Padding, on whichever side, has positions after its sequence's last, each its own and within
+    /// the cache; on the right they go on counting.
+    /// </param>
     /// <param name="cache">Where keys and values are; sequence i of the batch is in slot <paramref name="firstSlot"/> + i.</param>
     /// <param name="firstSlot">Slot of the batch's first sequence.</param>
-    /// <param name="reach">One past the largest position of the batch.</param>
+    /// <param name="reach">One past the largest position of the batch that is not padding.</param>
     /// <param name="tap">Sees each block's output.</param>
+    /// <param name="lengths">
+    /// Each sequence's length with these tokens; null: <paramref name="reach"/>. Matters where the model has an
+    /// <see cref="ModelConfig.AngleSwitch"/>: a sequence that comes to be longer has to be read again from its start.
+    /// </param>
     /// <returns>The residual stream after the last block, [batch, seq, width].</returns>
-    public Tensor Advance(Tensor ids, Tensor positions, KvCache cache, int firstSlot, int reach, Tap? tap)
+    public Tensor Advance(Tensor ids, Tensor positions, KvCache cache, int firstSlot, int reach, Tap? tap, IReadOnlyList<int>? lengths = null)
     {
         var batch = ids.size(0);
-        var length = ids.size(1);
-        var flat = positions.view(-1);
-        var cos = _cos.index_select(0, flat).view(batch, length, 1, Config.HeadWidth); // [batch, seq, 1, head]
-        var sin = _sin.index_select(0, flat).view(batch, length, 1, Config.HeadWidth);
+        var longOnes = (lengths ?? [.. Enumerable.Repeat(reach, (int)batch)]).Select(length => length > Config.AngleSwitch).ToArray();
+        var angles = _angles?.At(positions, longOnes);
+        var localAngles = _localAngles?.At(positions, new bool[batch]) ?? angles;
         var slots = arange(firstSlot, firstSlot + batch, ScalarType.Int64).unsqueeze(1); // [batch, 1]
-        // A token sees the positions up to its own: [batch, 1, seq, reach].
-        var mask = arange(reach, ScalarType.Int64).view(1, 1, 1, reach) <= positions.view(batch, 1, length, 1);
-        var hidden = Embed(ids); // [batch, seq, width]
+        var keys = arange(reach, ScalarType.Int64);
+        var mask = Mask(positions, keys, window: null); // [batch, 1, seq, reach]
+        var windowMask = _window < reach ? Mask(positions, keys, _window) : mask;
+        var hidden = Embed(ids, positions); // [batch, seq, width]
         for (var layer = 0; layer < Config.Layers; layer++)
         {
-            var w = Weights.Blocks[layer];
-            hidden = (Tensor)_script.invoke(
-                "cached", hidden, w.AttentionNorm, w.Qkv, w.AttentionOutput, w.MlpNorm, w.GateUp, w.Down, cos, sin,
-                cache.Keys[layer], cache.Values[layer], slots, positions, firstSlot, reach, mask);
+            var windowed = Config.WindowOf(layer) is not null;
+            hidden = Block(
+                "cached", hidden, layer, windowed ? localAngles : angles, windowed ? windowMask : mask,
+                cache.Keys[layer], cache.Values[layer], slots, positions, firstSlot, reach);
             hidden = tap?.AfterBlock(layer, hidden) ?? hidden;
         }
 
@@ -87,28 +120,97 @@ public sealed class Decoder : IDisposable
     /// <summary>Next-token scores of rows of the last block's output.</summary>
     /// <param name="hidden">[..., width].</param>
     /// <returns>[..., vocabulary], float32.</returns>
-    public Tensor Logits(Tensor hidden) =>
-        ((Tensor)_script.invoke("logits", hidden, Weights.FinalNorm, Weights.Head)).to(ScalarType.Float32);
+    public Tensor Logits(Tensor hidden) => (Tensor)(Weights.FinalNormBias is { } bias
+        ? _script.invoke("logits", hidden, Weights.FinalNorm, bias, Weights.Head)
+        : _script.invoke("logits", hidden, Weights.FinalNorm, Weights.Head));
 
     /// <inheritdoc/>
     public void Dispose()
     {
         Weights.Dispose();
-        _cos.Dispose();
-        _sin.Dispose();
+        _angles?.Dispose();
+        _localAngles?.Dispose();
         _script.Dispose();
     }
 
-    private Tensor Embed(Tensor ids) => ((Tensor)_script.invoke("embed", ids, Weights.Embedding)).to(ScalarType.Float32);
+    private Tensor Embed(Tensor ids, Tensor positions) => (Tensor)(Weights.Positions is { } learned
+        ? _script.invoke("embed", ids, Weights.Embedding, positions, learned)
+        : _script.invoke("embed", ids, Weights.Embedding));
 
-    /// <summary>Angles of the rotary positions (Su et al., RoFormer, eq. 15), computed in float64.</summary>
-    private static (Tensor Cos, Tensor Sin) RotaryTable(ModelConfig config)
+    private Tensor Block(string function, Tensor hidden, int layer, (Tensor Cos, Tensor Sin)? angles, params object[] more)
     {
-        using var scope = NewDisposeScope();
-        var exponents = arange(0, config.HeadWidth, 2, ScalarType.Float64) / config.HeadWidth; // [head/2]
-        var frequencies = pow(config.RopeTheta, -exponents);
-        var angles = arange(config.Context, ScalarType.Float64).unsqueeze(1) * frequencies; // [context, head/2]
-        var both = cat([angles, angles], -1); // [context, head]
-        return (both.cos().to(ScalarType.Float32).DetachFromDisposeScope(), both.sin().to(ScalarType.Float32).DetachFromDisposeScope());
+        var scale = (Config.AttentionScale ?? 1 / Math.Sqrt(Config.HeadWidth)) / (Config.ScalesAttentionByLayer ? layer + 1 : 1);
+        List<object> arguments = [hidden, .. Weights.Blocks[layer].All, scale, .. more];
+        if (angles is var (cos, sin))
+        {
+            arguments.Add(cos);
+            arguments.Add(sin);
+        }
+
+        return (Tensor)_script.invoke(function, [.. arguments]);
+    }
+
+    /// <summary>Which keys a token sees: those at positions up to its own, and within the window.</summary>
+    /// <param name="positions">Of the tokens, [seq] or [batch, seq].</param>
+    /// <param name="keys">Of the keys, [reach].</param>
+    /// <param name="window">How many a token sees, itself included; null: all.</param>
+    /// <returns>[batch or 1, 1, seq, reach].</returns>
+    private static Tensor Mask(Tensor positions, Tensor keys, int? window)
+    {
+        // A token of padding may lie beyond all keys; it too must see one, since a row of weights over nothing is NaN.
+        var own = positions.clamp(max: keys.size(0) - 1).view(-1, 1, positions.size(-1), 1);
+        var key = keys.view(1, 1, 1, -1);
+        return window is { } width ? (key <= own) & (key > own - width) : key <= own;
+    }
+
+    /// <summary>The angles of one kind of block: one table, and another for long sequences where the model has them.</summary>
+    private sealed class Angles(ModelConfig config, double theta, RopeScaling? scaling) : IDisposable
+    {
+        private readonly RotaryTable _table = Table(config, theta, scaling, isLong: false);
+        private readonly RotaryTable? _long = scaling is LongRopeScaling ? Table(config, theta, scaling, isLong: true) : null;
+
+        /// <summary>Of the positions 0 to <paramref name="length"/> − 1, [1, seq, 1, rotated].</summary>
+        public (Tensor Cos, Tensor Sin) Of(int length, bool isLong)
+        {
+            var (cos, sin) = (isLong ? _long ?? _table : _table).To(length);
+            return (cos.narrow(0, 0, length).view(1, length, 1, -1), sin.narrow(0, 0, length).view(1, length, 1, -1));
+        }
+
+        /// <summary>Of the positions given, [batch, seq, 1, rotated].</summary>
+        public (Tensor Cos, Tensor Sin) At(Tensor positions, bool[] longOnes)
+        {
+            var reach = (int)positions.max().item<long>() + 1;
+            if (_long is null || !longOnes.Contains(true))
+            {
+                return Rows(_table, positions, reach);
+            }
+
+            var (longCos, longSin) = Rows(_long, positions, reach);
+            if (!longOnes.Contains(false))
+            {
+                return (longCos, longSin);
+            }
+
+            var (cos, sin) = Rows(_table, positions, reach);
+            var isLong = tensor(longOnes).view(-1, 1, 1, 1);
+            return (where(isLong, longCos, cos), where(isLong, longSin, sin));
+        }
+
+        public void Dispose()
+        {
+            _table.Dispose();
+            _long?.Dispose();
+        }
+
+        private static RotaryTable Table(ModelConfig config, double theta, RopeScaling? scaling, bool isLong) => new(
+            RopeScaling.Frequencies(theta, config.RotatedWidth, scaling, isLong), scaling?.Magnitude ?? 1, config.Context);
+
+        private static (Tensor Cos, Tensor Sin) Rows(RotaryTable table, Tensor positions, int reach)
+        {
+            var (cos, sin) = table.To(reach);
+            var flat = positions.view(-1);
+            var (batch, length) = (positions.size(0), positions.size(1));
+            return (cos.index_select(0, flat).view(batch, length, 1, -1), sin.index_select(0, flat).view(batch, length, 1, -1));
+        }
     }
 }

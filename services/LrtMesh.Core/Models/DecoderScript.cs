@@ -5,63 +5,296 @@ namespace LrtMesh.Core.Models;
 
 /// <summary>
 /// The decoder's parts as TorchScript functions: one call a block instead of some forty wrapped ones, which is what small
-/// batches spend their time on. The source is fixed but for the numbers of the configuration, since a TorchScript compile
-/// error ends the process.
+/// batches spend their time on. The source is written from the configuration: a family's block holds its own operators and no
+/// choices. A TorchScript compile error ends the process, so every choice made here is compiled by a test.
 /// </summary>
-internal static class DecoderScript
+internal sealed class DecoderScript
 {
-    /// <summary>Compiles the parts for a configuration.</summary>
-    public static torch.jit.CompilationUnit Compile(ModelConfig config) => torch.jit.compile(Source(config));
+    private readonly ModelConfig _config;
+    private readonly string _epsilon;
+    private readonly bool _rotates;
 
-    private static string Source(ModelConfig c)
+    private DecoderScript(ModelConfig config)
     {
-        var epsilon = c.NormEpsilon.ToString("R", CultureInfo.InvariantCulture);
-        epsilon = epsilon.Contains('.', StringComparison.Ordinal) ? epsilon : epsilon.Replace("E", ".0e", StringComparison.Ordinal);
-        var queries = c.Heads * c.HeadWidth;
-        var grouped = c.KvHeads == c.Heads ? "False" : "True";
+        _config = config;
+        _epsilon = Literal(config.NormEpsilon);
+        _rotates = config.RotatedWidth > 0;
+    }
 
-        // h is the residual stream [batch, seq, width], float32 whatever the weights' type: products are computed in the
-        // weights' type and added to it. Attention without a cache runs in float32: on a CPU its backward in bfloat16 takes twice as
-        // long. cos and sin are [batch or 1, seq, 1, head].
+    /// <summary>Compiles the parts for a configuration.</summary>
+    /// <remarks>
+    /// "embed" (ids, embedding[, positions, learned]), "logits" (h, norm[, bias], head), and a block three times: "whole" (h, weights, scale[, cos,
+    /// sin]) attends causally to the whole batch; "masked" takes a mask after the scale; "cached" takes mask, keys, values,
+    /// slots, positions, first and reach there. Where attention scores are capped there is no "whole".
+    /// </remarks>
+    public static torch.jit.CompilationUnit Compile(ModelConfig config) =>
+        torch.jit.compile(new DecoderScript(config).Source().Replace("\r\n", "\n", StringComparison.Ordinal));
+
+    /// <summary>The weights of a block that the script takes, in order.</summary>
+    public static IEnumerable<string> BlockParameters(ModelConfig c)
+    {
+        (string Name, bool Present)[] all =
+        [
+            (nameof(BlockWeights.AttentionNorm), c.NormsBefore), (nameof(BlockWeights.AttentionNormBias), c.NormsBefore && c.Norm == NormKind.Layer),
+            (nameof(BlockWeights.Qkv), true), (nameof(BlockWeights.QkvBias), c.QkvBias),
+            (nameof(BlockWeights.QueryNorm), c.QueryKeyNorm != QueryKeyNorm.None), (nameof(BlockWeights.KeyNorm), c.QueryKeyNorm != QueryKeyNorm.None),
+            (nameof(BlockWeights.AttentionOutput), true), (nameof(BlockWeights.AttentionOutputBias), c.AttentionOutputBias),
+            (nameof(BlockWeights.AttentionOutputNorm), c.NormsAfter),
+            (nameof(BlockWeights.MlpNorm), c.NormsBefore), (nameof(BlockWeights.MlpNormBias), c.NormsBefore && c.Norm == NormKind.Layer),
+            (nameof(BlockWeights.GateUp), true), (nameof(BlockWeights.GateUpBias), c.MlpBias),
+            (nameof(BlockWeights.Down), true), (nameof(BlockWeights.DownBias), c.MlpBias), (nameof(BlockWeights.MlpOutputNorm), c.NormsAfter),
+        ];
+        return all.Where(part => part.Present).Select(part => part.Name);
+    }
+
+    // h is the residual stream [batch, seq, width], float32 whatever the weights' type: products are computed in the
+    // weights' type and added to it. Attention without a cache runs in float32: on a CPU its backward in bfloat16 takes twice as
+    // long. cos and sin are [batch or 1, seq, 1, rotated]; keys and values [slots, capacity, kv_heads, head].
+    private string Source()
+    {
+        var c = _config;
+        var angles = _rotates ? ", cos: Tensor, sin: Tensor" : "";
+        var parameters = string.Concat(BlockParameters(c).Select(name => $", {name}: Tensor")); // of a block
+        var arguments = string.Concat(BlockParameters(c).Select(name => ", " + name));
+        var qkv = $"qkv(h{arguments}{(_rotates ? ", cos, sin" : "")})";
+        var rest = $"rest(h, attended{arguments})";
+        var floats = "q.transpose(1, 2).float(), k.transpose(1, 2).float(), v.transpose(1, 2).float()";
+        var whole = c.AttentionSoftcap is not null ? "" : $"""
+
+            def whole(h: Tensor{parameters}, scale: float{angles}) -> Tensor:
+                q, k, v = {qkv}
+                attended = torch.scaled_dot_product_attention({floats}, None, 0.0, True, scale=scale, enable_gqa={Grouped})
+                return {rest}
+
+            """;
         return $"""
-            def embed(ids: Tensor, embedding: Tensor) -> Tensor:
-                return torch.embedding(embedding, ids)
+            {Embed}
+            {Logits}
+            {Rotate}
+            def qkv(h: Tensor{parameters}{angles}) -> Tuple[Tensor, Tensor, Tensor]:
+                x = {(c.NormsBefore ? Norm("h", "AttentionNorm") : "h")}.to(Qkv.dtype)
+                all = {Product("x", "Qkv", c.QkvBias)}
+            {Heads}
+            def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
+            {Attend}
+            def rest(h: Tensor, attended: Tensor{parameters}) -> Tensor:
+            {Rest}
+            {whole}
+            def masked(h: Tensor{parameters}, scale: float, mask: Tensor{angles}) -> Tensor:
+                q, k, v = {qkv}
+                attended = attend({floats}, mask, scale)
+                return {rest}
 
-            def logits(h: Tensor, norm: Tensor, head: Tensor) -> Tensor:
-                return torch.linear(torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(head.dtype), head)
-
-            def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-                low, high = torch.chunk(x, 2, -1)
-                return x * cos + torch.cat([-high, low], -1) * sin
-
-            def qkv(h: Tensor, norm: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-                x = torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(w_qkv.dtype)
-                all = torch.linear(x, w_qkv).view(h.size(0), h.size(1), {c.Heads + (2 * c.KvHeads)}, {c.HeadWidth})
-                q, k, v = torch.split_with_sizes(all, [{c.Heads}, {c.KvHeads}, {c.KvHeads}], 2)
-                cos = cos.to(all.dtype)
-                sin = sin.to(all.dtype)
-                return rotate(q, cos, sin), rotate(k, cos, sin), v
-
-            def rest(h: Tensor, attended: Tensor, w_out: Tensor, norm: Tensor, w_gate_up: Tensor, w_down: Tensor) -> Tensor:
-                h = h + torch.linear(attended.transpose(1, 2).reshape(h.size(0), h.size(1), {queries}).to(w_out.dtype), w_out).to(h.dtype)
-                x = torch.rms_norm(h, [{c.Width}], norm, {epsilon}).to(w_gate_up.dtype)
-                gate, up = torch.chunk(torch.linear(x, w_gate_up), 2, -1)
-                return h + torch.linear(torch.silu(gate) * up, w_down).to(h.dtype)
-
-            def whole(h: Tensor, norm1: Tensor, w_qkv: Tensor, w_out: Tensor, norm2: Tensor, w_gate_up: Tensor, w_down: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-                q, k, v = qkv(h, norm1, w_qkv, cos, sin)
-                attended = torch.scaled_dot_product_attention(q.transpose(1, 2).float(), k.transpose(1, 2).float(), v.transpose(1, 2).float(), None, 0.0, True, scale=None, enable_gqa={grouped})
-                return rest(h, attended, w_out, norm2, w_gate_up, w_down)
-
-            def cached(h: Tensor, norm1: Tensor, w_qkv: Tensor, w_out: Tensor, norm2: Tensor, w_gate_up: Tensor, w_down: Tensor, cos: Tensor, sin: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, first: int, reach: int, mask: Tensor) -> Tensor:
-                q, k, v = qkv(h, norm1, w_qkv, cos, sin)
+            def cached(h: Tensor{parameters}, scale: float, mask: Tensor, keys: Tensor, values: Tensor, slots: Tensor, positions: Tensor, first: int, reach: int{angles}) -> Tensor:
+                q, k, v = {qkv}
                 keys.index_put_([slots, positions], k)
                 values.index_put_([slots, positions], v)
                 all_k = keys.narrow(0, first, h.size(0)).narrow(1, 0, reach)
                 all_v = values.narrow(0, first, h.size(0)).narrow(1, 0, reach)
-                attended = torch.scaled_dot_product_attention(q.transpose(1, 2), all_k.transpose(1, 2), all_v.transpose(1, 2), mask, 0.0, False, scale=None, enable_gqa={grouped})
-                return rest(h, attended, w_out, norm2, w_gate_up, w_down)
+                attended = attend(q.transpose(1, 2), all_k.transpose(1, 2), all_v.transpose(1, 2), mask, scale)
+                return {rest}
 
-            """.Replace("\r\n", "\n", StringComparison.Ordinal);
+            """;
+    }
+
+    private string Grouped => _config.KvHeads == _config.Heads ? "False" : "True";
+
+    private string Embed
+    {
+        get
+        {
+            var scaled = "torch.embedding(embedding, ids).float()" + (_config.EmbeddingScale == 1 ? "" : $" * {Literal(_config.EmbeddingScale)}");
+            return _config.LearnedPositions
+                ? $"""
+                def embed(ids: Tensor, embedding: Tensor, positions: Tensor, learned: Tensor) -> Tensor:
+                    return {scaled} + torch.embedding(learned, positions).float()
+
+                """
+                : $"""
+                def embed(ids: Tensor, embedding: Tensor) -> Tensor:
+                    return {scaled}
+
+                """;
+        }
+    }
+
+    private string Logits
+    {
+        get
+        {
+            var bias = _config.Norm == NormKind.Layer ? ", FinalNormBias: Tensor" : "";
+            var scores = $"torch.linear({Norm("h", "FinalNorm")}.to(head.dtype), head).float()";
+            return $"""
+                def logits(h: Tensor, FinalNorm: Tensor{bias}, head: Tensor) -> Tensor:
+                    return {(_config.LogitSoftcap is { } cap ? Capped(scores, cap) : scores)}
+
+                """;
+        }
+    }
+
+    private string Rotate
+    {
+        get
+        {
+            if (!_rotates)
+            {
+                return "";
+            }
+
+            const string Turned = "x * cos + torch.cat([-high, low], -1) * sin";
+            return _config.RotatedWidth == _config.HeadWidth
+                ? $"""
+                def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+                    low, high = torch.chunk(x, 2, -1)
+                    return {Turned}
+
+                """
+                : $"""
+                def rotate(all: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+                    x, kept = torch.split_with_sizes(all, [{_config.RotatedWidth}, {_config.HeadWidth - _config.RotatedWidth}], -1)
+                    low, high = torch.chunk(x, 2, -1)
+                    return torch.cat([{Turned}, kept], -1)
+
+                """;
+        }
+    }
+
+    /// <summary>From the product of all three to queries, keys and values, [batch, seq, heads, head] each.</summary>
+    private string Heads
+    {
+        get
+        {
+            var c = _config;
+            var lines = new List<string>();
+            if (c.QueryKeyNorm == QueryKeyNorm.Whole)
+            {
+                var (queries, keys) = (c.Heads * c.HeadWidth, c.KvHeads * c.HeadWidth);
+                lines.Add($"q, k, v = torch.split_with_sizes(all, [{queries}, {keys}, {keys}], -1)");
+                lines.Add($"q = torch.rms_norm(q.float(), [{queries}], QueryNorm, {_epsilon}).to(all.dtype).view(h.size(0), h.size(1), {c.Heads}, {c.HeadWidth})");
+                lines.Add($"k = torch.rms_norm(k.float(), [{keys}], KeyNorm, {_epsilon}).to(all.dtype).view(h.size(0), h.size(1), {c.KvHeads}, {c.HeadWidth})");
+                lines.Add($"v = v.reshape(h.size(0), h.size(1), {c.KvHeads}, {c.HeadWidth})");
+            }
+            else
+            {
+                lines.Add($"all = all.view(h.size(0), h.size(1), {c.Heads + (2 * c.KvHeads)}, {c.HeadWidth})");
+                lines.Add($"q, k, v = torch.split_with_sizes(all, [{c.Heads}, {c.KvHeads}, {c.KvHeads}], 2)");
+                if (c.QueryKeyNorm == QueryKeyNorm.Head)
+                {
+                    lines.Add($"q = torch.rms_norm(q.float(), [{c.HeadWidth}], QueryNorm, {_epsilon}).to(all.dtype)");
+                    lines.Add($"k = torch.rms_norm(k.float(), [{c.HeadWidth}], KeyNorm, {_epsilon}).to(all.dtype)");
+                }
+            }
+
+            if (_rotates)
+            {
+                lines.Add("cos = cos.to(all.dtype)");
+                lines.Add("sin = sin.to(all.dtype)");
+                lines.Add("return rotate(q, cos, sin), rotate(k, cos, sin), v");
+            }
+            else
+            {
+                lines.Add("return q, k, v");
+            }
+
+            return Indented(lines);
+        }
+    }
+
+    /// <summary>Attention of q [batch, heads, seq, head] to k and v [batch, kv_heads, reach, head] where the mask [.., 1, seq, reach] is true.</summary>
+    private string Attend
+    {
+        get
+        {
+            var c = _config;
+            if (c.AttentionSoftcap is not { } cap)
+            {
+                return Indented([$"return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa={Grouped})"]);
+            }
+
+            var groups = c.Heads / c.KvHeads;
+            return Indented(
+            [
+                $"grouped = q.reshape(q.size(0), {c.KvHeads}, {groups}, q.size(2), {c.HeadWidth})",
+                "scores = torch.matmul(grouped, k.unsqueeze(2).transpose(-1, -2)).float() * scale",
+                $"scores = {Capped("scores", cap)}",
+                "scores = scores.masked_fill(torch.logical_not(mask).unsqueeze(2), float('-inf'))",
+                $"return torch.matmul(torch.softmax(scores, -1), v.unsqueeze(2).float()).reshape(q.size(0), {c.Heads}, q.size(2), {c.HeadWidth})",
+            ]);
+        }
+    }
+
+    /// <summary>From what attention gave to the block's output.</summary>
+    private string Rest
+    {
+        get
+        {
+            var c = _config;
+            var lines = new List<string>
+            {
+                $"joined = attended.transpose(1, 2).reshape(h.size(0), h.size(1), {c.Heads * c.HeadWidth}).to(AttentionOutput.dtype)",
+                $"a = {Product("joined", "AttentionOutput", c.AttentionOutputBias)}.to(h.dtype)",
+            };
+            if (c.NormsAfter)
+            {
+                lines.Add($"a = {Norm("a", "AttentionOutputNorm")}");
+            }
+
+            if (!c.ParallelResidual)
+            {
+                lines.Add("h = h + a");
+            }
+
+            lines.Add($"x = {(c.NormsBefore ? Norm("h", "MlpNorm") : "h")}.to(GateUp.dtype)");
+            var up = Product("x", "GateUp", c.MlpBias);
+            if (c.GatedMlp)
+            {
+                lines.Add($"gate, up = torch.chunk({up}, 2, -1)");
+                lines.Add($"inner = {Activated("gate")} * up");
+            }
+            else
+            {
+                lines.Add($"up = {up}");
+                lines.Add($"inner = {Activated("up")}");
+            }
+
+            lines.Add($"m = {Product("inner", "Down", c.MlpBias)}.to(h.dtype)");
+            if (c.NormsAfter)
+            {
+                lines.Add($"m = {Norm("m", "MlpOutputNorm")}");
+            }
+
+            lines.Add(c.ParallelResidual ? "return h + a + m" : "return h + m");
+            return Indented(lines);
+        }
+    }
+
+    private string Norm(string x, string weight) => _config.Norm == NormKind.Rms
+        ? $"torch.rms_norm({x}, [{_config.Width}], {weight}, {_epsilon})"
+        : $"torch.layer_norm({x}, [{_config.Width}], {weight}, {weight}Bias, {_epsilon})";
+
+    private string Activated(string x) => _config.Activation switch
+    {
+        Activation.Silu => $"torch.silu({x})",
+        Activation.Gelu => $"torch.gelu({x})",
+        Activation.GeluTanh => $"torch.gelu({x}, approximate='tanh')",
+        Activation.QuickGelu => $"({x} * torch.sigmoid(1.702 * {x}))",
+        Activation.Relu => $"torch.relu({x})",
+        Activation.ReluSquared => $"torch.square(torch.relu({x}))",
+        _ => throw new InvalidOperationException($"no script for {_config.Activation}"),
+    };
+
+    private static string Product(string x, string weight, bool bias) => bias ? $"torch.linear({x}, {weight}, {weight}Bias)" : $"torch.linear({x}, {weight})";
+
+    private static string Capped(string x, double cap) => $"torch.tanh({x} / {Literal(cap)}) * {Literal(cap)}";
+
+    private static string Indented(IEnumerable<string> lines) => string.Concat(lines.Select(line => $"    {line}\n"));
+
+    /// <summary>A number as TorchScript reads floats: with a point or an exponent.</summary>
+    private static string Literal(double number)
+    {
+        var text = number.ToString("R", CultureInfo.InvariantCulture);
+        return text.Contains('.', StringComparison.Ordinal) ? text
+            : text.Contains('E', StringComparison.Ordinal) ? text.Replace("E", ".0e", StringComparison.Ordinal)
+            : text + ".0";
     }
 }

@@ -2,16 +2,21 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>A decoder's weights. Products that share their input are stored as one matrix.</summary>
+/// <summary>A decoder's weights. Products that share their input are stored as one matrix. What a family does not have is null.</summary>
 /// <param name="Embedding">[vocabulary, width].</param>
 /// <param name="Blocks">One entry a block.</param>
 /// <param name="FinalNorm">[width].</param>
 /// <param name="Head">[vocabulary, width]; the embedding itself where it is tied.</param>
-public sealed record DecoderWeights(Tensor Embedding, IReadOnlyList<BlockWeights> Blocks, Tensor FinalNorm, Tensor Head) : IDisposable
+/// <param name="FinalNormBias">[width].</param>
+/// <param name="Positions">[context, width], where positions are learned.</param>
+public sealed record DecoderWeights(
+    Tensor Embedding, IReadOnlyList<BlockWeights> Blocks, Tensor FinalNorm, Tensor Head, Tensor? FinalNormBias = null, Tensor? Positions = null)
+    : IDisposable
 {
     /// <summary>Every tensor, a tied head once.</summary>
     public IEnumerable<Tensor> All =>
-        new[] { Embedding, FinalNorm }.Concat(ReferenceEquals(Head, Embedding) ? [] : [Head]).Concat(Blocks.SelectMany(b => b.All));
+        new[] { Embedding, FinalNorm, ReferenceEquals(Head, Embedding) ? null : Head, FinalNormBias, Positions }
+            .OfType<Tensor>().Concat(Blocks.SelectMany(b => b.All));
 
     /// <inheritdoc/>
     public void Dispose()
@@ -23,15 +28,60 @@ public sealed record DecoderWeights(Tensor Embedding, IReadOnlyList<BlockWeights
     }
 }
 
-/// <summary>The weights of one block.</summary>
+/// <summary>The weights of one block. What a family does not have is null.</summary>
 /// <param name="AttentionNorm">[width].</param>
 /// <param name="Qkv">[(heads + 2·kv_heads)·head, width]: queries, keys, values.</param>
 /// <param name="AttentionOutput">[width, heads·head].</param>
 /// <param name="MlpNorm">[width].</param>
-/// <param name="GateUp">[2·mlp, width]: gate, up.</param>
+/// <param name="GateUp">[2·mlp, width]: gate, up; [mlp, width] where the MLP has no gate.</param>
 /// <param name="Down">[width, mlp].</param>
-public sealed record BlockWeights(Tensor AttentionNorm, Tensor Qkv, Tensor AttentionOutput, Tensor MlpNorm, Tensor GateUp, Tensor Down)
+/// <param name="AttentionNormBias">[width].</param>
+/// <param name="QkvBias">[(heads + 2·kv_heads)·head].</param>
+/// <param name="QueryNorm">[head] or [heads·head].</param>
+/// <param name="KeyNorm">[head] or [kv_heads·head].</param>
+/// <param name="AttentionOutputBias">[width].</param>
+/// <param name="AttentionOutputNorm">[width].</param>
+/// <param name="MlpNormBias">[width].</param>
+/// <param name="GateUpBias">[2·mlp] or [mlp].</param>
+/// <param name="DownBias">[width].</param>
+/// <param name="MlpOutputNorm">[width].</param>
+public sealed record BlockWeights(
+    Tensor? AttentionNorm,
+    Tensor Qkv,
+    Tensor AttentionOutput,
+    Tensor? MlpNorm,
+    Tensor GateUp,
+    Tensor Down,
+    Tensor? AttentionNormBias = null,
+    Tensor? QkvBias = null,
+    Tensor? QueryNorm = null,
+    Tensor? KeyNorm = null,
+    Tensor? AttentionOutputBias = null,
+    Tensor? AttentionOutputNorm = null,
+    Tensor? MlpNormBias = null,
+    Tensor? GateUpBias = null,
+    Tensor? DownBias = null,
+    Tensor? MlpOutputNorm = null)
 {
     /// <summary>Every tensor.</summary>
-    public IEnumerable<Tensor> All => [AttentionNorm, Qkv, AttentionOutput, MlpNorm, GateUp, Down];
+    public IEnumerable<Tensor> All => Parts.Select(part => part.Tensor);
+
+    /// <summary>Every tensor with its name here, in the order in which the block's script takes them.</summary>
+    internal IEnumerable<(string Name, Tensor Tensor)> Parts
+    {
+        get
+        {
+            (string Name, Tensor? Tensor)[] all =
+            [
+                (nameof(AttentionNorm), AttentionNorm), (nameof(AttentionNormBias), AttentionNormBias),
+                (nameof(Qkv), Qkv), (nameof(QkvBias), QkvBias), (nameof(QueryNorm), QueryNorm), (nameof(KeyNorm), KeyNorm),
+                (nameof(AttentionOutput), AttentionOutput), (nameof(AttentionOutputBias), AttentionOutputBias),
+                (nameof(AttentionOutputNorm), AttentionOutputNorm),
+                (nameof(MlpNorm), MlpNorm), (nameof(MlpNormBias), MlpNormBias),
+                (nameof(GateUp), GateUp), (nameof(GateUpBias), GateUpBias),
+                (nameof(Down), Down), (nameof(DownBias), DownBias), (nameof(MlpOutputNorm), MlpOutputNorm),
+            ];
+            return all.Where(part => part.Tensor is not null).Select(part => (part.Name, part.Tensor!));
+        }
+    }
 }

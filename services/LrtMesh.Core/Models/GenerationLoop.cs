@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Numerics;
 using LrtMesh.Core.Steering;
 using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
@@ -19,9 +20,11 @@ internal sealed class GenerationLoop : IDisposable
     private const int MaxSlots = 128;
     private const long CacheBytes = 512L << 20;
     private const int PrefillTokens = 4096; // padded tokens read in one step
+    private const int LeastCapacity = 64; // tokens of a slot: a smaller cache would only be resized sooner
 
     private readonly Decoder _decoder;
     private readonly KvCache _cache;
+    private readonly long _maxTokens; // of the cache, over all slots
     private readonly SteeringTable _table;
     private readonly HashSet<int> _endOfSequence;
     private readonly ConcurrentQueue<Generation> _waiting = new();
@@ -32,8 +35,9 @@ internal sealed class GenerationLoop : IDisposable
     {
         _decoder = decoder;
         var config = decoder.Config;
-        var slotBytes = 2L * config.Layers * config.Context * config.KvHeads * config.HeadWidth * decoder.Weights.Head.element_size();
-        _cache = new KvCache(config, (int)Math.Clamp(CacheBytes / slotBytes, 1, MaxSlots), config.Context, decoder.Weights.Head.dtype);
+        // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
+        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Head.dtype);
+        _maxTokens = Math.Max(1, CacheBytes / KvCache.BytesPerToken(config, (int)decoder.Weights.Head.element_size()));
         _table = new SteeringTable(config.Width);
         _endOfSequence = [.. config.EndOfSequence];
     }
@@ -69,6 +73,7 @@ internal sealed class GenerationLoop : IDisposable
 
         if (_live.Count > 0)
         {
+            ReadAgainWhatOutgrewItsAngles();
             AdvanceAll();
         }
     }
@@ -127,7 +132,7 @@ internal sealed class GenerationLoop : IDisposable
     {
         var admitted = 0;
         var longest = 0;
-        while (_live.Count < _cache.Slots && _waiting.TryPeek(out var next))
+        while (_live.Count < MaxSlots && _waiting.TryPeek(out var next) && HasRoomFor(next.Request))
         {
             longest = Math.Max(longest, next.Request.Prompt.Count);
             if (admitted > 0 && longest * (admitted + 1) > PrefillTokens)
@@ -149,6 +154,29 @@ internal sealed class GenerationLoop : IDisposable
         return admitted;
     }
 
+    /// <summary>Whether one more sequence fits; makes the cache large enough for it. A sequence alone always fits.</summary>
+    private bool HasRoomFor(GenerationRequest request)
+    {
+        var slots = _live.Count + 1;
+        var capacity = _live.Select(s => s.Longest).Append(request.Prompt.Count + request.MaxTokens).Max();
+        if (slots <= _cache.Slots && capacity <= _cache.Capacity)
+        {
+            return true;
+        }
+
+        if (slots > 1 && (long)slots * capacity > _maxTokens)
+        {
+            return false;
+        }
+
+        // Twice the need, so that it is seldom resized; exactly the need where twice does not fit.
+        var grownSlots = Math.Max(_cache.Slots, (int)BitOperations.RoundUpToPowerOf2((uint)slots));
+        var grownCapacity = Math.Max(_cache.Capacity, Math.Max(LeastCapacity, (int)BitOperations.RoundUpToPowerOf2((uint)capacity)));
+        var fits = (long)grownSlots * grownCapacity <= _maxTokens;
+        _cache.Resize(fits ? grownSlots : slots, fits ? grownCapacity : capacity);
+        return true;
+    }
+
     private void ReadPrompts(int firstSlot)
     {
         using var scope = NewDisposeScope();
@@ -166,7 +194,7 @@ internal sealed class GenerationLoop : IDisposable
             }
         }
 
-        var hidden = Advance(sequences, firstSlot, ids, positions, length); // [batch, length, width]
+        var hidden = Advance(sequences, firstSlot, ids, positions, [.. sequences.Select(s => s.Prompt.Count)]); // [batch, length, width]
         var last = tensor(sequences.Select((s, row) => ((long)row * length) + s.Prompt.Count - 1).ToArray(), ScalarType.Int64);
         foreach (var sequence in sequences)
         {
@@ -181,7 +209,7 @@ internal sealed class GenerationLoop : IDisposable
         using var scope = NewDisposeScope();
         var ids = _live.Select(s => (long)s.Last).ToArray();
         var positions = _live.Select(s => (long)s.Cached).ToArray();
-        var hidden = Advance(_live, 0, ids, positions, 1); // [live, 1, width]
+        var hidden = Advance(_live, 0, ids, positions, [.. _live.Select(_ => 1)]); // [live, 1, width]
         foreach (var sequence in _live)
         {
             sequence.Cached++;
@@ -190,14 +218,46 @@ internal sealed class GenerationLoop : IDisposable
         Choose(hidden.squeeze(1), 0);
     }
 
-    private Tensor Advance(List<LiveSequence> sequences, int firstSlot, long[] ids, long[] positions, int length)
+    /// <summary>
+    /// A sequence that becomes longer than LongRoPE's original context reads all of its positions by the long angles, so what is in
+    /// the cache is computed anew. Its steering is the same again, and counted once.
+    /// </summary>
+    private void ReadAgainWhatOutgrewItsAngles()
     {
-        var rows = SteeringRows(sequences, positions, length);
+        for (var slot = 0; slot < _live.Count; slot++)
+        {
+            var sequence = _live[slot];
+            if (sequence.Cached != _decoder.Config.AngleSwitch)
+            {
+                continue;
+            }
+
+            using var scope = NewDisposeScope();
+            var ids = sequence.Tokens.Take(sequence.Cached).Select(id => (long)id).ToArray();
+            var positions = Enumerable.Range(0, ids.Length).Select(i => (long)i).ToArray();
+            var rows = SteeringRows([sequence], positions, [ids.Length]);
+            _decoder.Advance(
+                tensor(ids, [1, ids.Length], ScalarType.Int64), tensor(positions, [1, ids.Length], ScalarType.Int64),
+                _cache, slot, ids.Length, rows.Count == 0 ? null : new SteeringTap(_table, rows), lengths: [ids.Length + 1]);
+        }
+    }
+
+    /// <summary>Reads tokens of sequences that lie side by side.</summary>
+    /// <param name="sequences">The sequences.</param>
+    /// <param name="firstSlot">Slot of the first.</param>
+    /// <param name="ids">[batch·length], padded on the right.</param>
+    /// <param name="positions">[batch·length].</param>
+    /// <param name="real">How many tokens of each are not padding.</param>
+    private Tensor Advance(List<LiveSequence> sequences, int firstSlot, long[] ids, long[] positions, int[] real)
+    {
+        var length = ids.Length / sequences.Count;
+        var rows = SteeringRows(sequences, positions, real);
         var tap = rows.Count == 0 ? null : new SteeringTap(_table, rows);
         var hidden = _decoder.Advance(
             tensor(ids, [sequences.Count, length], ScalarType.Int64),
             tensor(positions, [sequences.Count, length], ScalarType.Int64),
-            _cache, firstSlot, (int)positions.Max() + 1, tap);
+            _cache, firstSlot, (int)positions.Max() + 1, tap,
+            lengths: [.. sequences.Select((s, i) => s.Cached + real[i])]);
         foreach (var layer in rows.Keys)
         {
             CountSteered(sequences, layer, rows[layer], tap!, positions, length);
@@ -207,15 +267,15 @@ internal sealed class GenerationLoop : IDisposable
     }
 
     /// <summary>For each layer that a sequence steers, the table's row of each token, [batch·length]; padding gets row 0.</summary>
-    private static Dictionary<int, long[]> SteeringRows(List<LiveSequence> sequences, long[] positions, int length)
+    private static Dictionary<int, long[]> SteeringRows(List<LiveSequence> sequences, long[] positions, int[] real)
     {
         var rows = new Dictionary<int, long[]>();
+        var length = positions.Length / sequences.Count;
         for (var i = 0; i < sequences.Count; i++)
         {
-            var real = length == 1 ? 1 : sequences[i].Prompt.Count;
             foreach (var layer in sequences[i].SteeredLayers)
             {
-                for (var j = 0; j < real; j++)
+                for (var j = 0; j < real[i]; j++)
                 {
                     var at = (i * length) + j;
                     var row = sequences[i].RowAt(layer, (int)positions[at]);

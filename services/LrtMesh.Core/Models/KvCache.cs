@@ -8,32 +8,41 @@ namespace LrtMesh.Core.Models;
 /// </summary>
 public sealed class KvCache : IDisposable
 {
-    /// <summary>Takes memory for <paramref name="slots"/> sequences.</summary>
+    private readonly ModelConfig _config;
+    private readonly ScalarType _dtype;
+    private Tensor[] _keys;
+    private Tensor[] _values;
+
+    /// <summary>Takes memory for <paramref name="slots"/> sequences of <paramref name="capacity"/> tokens.</summary>
     public KvCache(ModelConfig config, int slots, int capacity, ScalarType dtype)
     {
+        _config = config;
+        _dtype = dtype;
         Slots = slots;
         Capacity = capacity;
-        long[] shape = [slots, capacity, config.KvHeads, config.HeadWidth];
-        Keys = [.. Enumerable.Range(0, config.Layers).Select(_ => zeros(shape, dtype).DetachFromDisposeScope())];
-        Values = [.. Enumerable.Range(0, config.Layers).Select(_ => zeros(shape, dtype).DetachFromDisposeScope())];
+        _keys = [.. Enumerable.Range(0, config.Layers).Select(_ => Allocate(slots, capacity))];
+        _values = [.. Enumerable.Range(0, config.Layers).Select(_ => Allocate(slots, capacity))];
     }
 
     /// <summary>Sequences that fit.</summary>
-    public int Slots { get; }
+    public int Slots { get; private set; }
 
     /// <summary>Tokens that fit in a slot.</summary>
-    public int Capacity { get; }
+    public int Capacity { get; private set; }
 
     /// <summary>One tensor a layer, [slots, capacity, kv_heads, head].</summary>
-    public IReadOnlyList<Tensor> Keys { get; }
+    public IReadOnlyList<Tensor> Keys => _keys;
 
     /// <summary>One tensor a layer, [slots, capacity, kv_heads, head].</summary>
-    public IReadOnlyList<Tensor> Values { get; }
+    public IReadOnlyList<Tensor> Values => _values;
+
+    /// <summary>Memory of one token of one sequence, in bytes.</summary>
+    public static long BytesPerToken(ModelConfig config, int elementSize) => 2L * config.Layers * config.KvHeads * config.HeadWidth * elementSize;
 
     /// <summary>Copies the first <paramref name="length"/> positions of one slot to another, so that live slots stay side by side.</summary>
     public void Move(int from, int to, int length)
     {
-        foreach (var tensor in Keys.Concat(Values))
+        foreach (var tensor in _keys.Concat(_values))
         {
             using var source = tensor[from].narrow(0, 0, length);
             using var destination = tensor[to].narrow(0, 0, length);
@@ -41,12 +50,43 @@ public sealed class KvCache : IDisposable
         }
     }
 
+    /// <summary>Makes it this large, more or less than before, and keeps what still fits of the first slots.</summary>
+    public void Resize(int slots, int capacity)
+    {
+        var (keptSlots, keptTokens) = (Math.Min(slots, Slots), Math.Min(capacity, Capacity));
+        _keys = Moved(_keys);
+        _values = Moved(_values);
+        (Slots, Capacity) = (slots, capacity);
+
+        Tensor[] Moved(Tensor[] old)
+        {
+            var grown = new Tensor[old.Length];
+            for (var layer = 0; layer < old.Length; layer++) // one layer at a time, so that little is held twice
+            {
+                grown[layer] = Allocate(slots, capacity);
+                using (var source = old[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens))
+                using (var destination = grown[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens))
+                {
+                    destination.copy_(source).Dispose();
+                }
+
+                old[layer].Dispose();
+            }
+
+            return grown;
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in Keys.Concat(Values))
+        foreach (var tensor in _keys.Concat(_values))
         {
             tensor.Dispose();
         }
     }
+
+    /// <summary>Zeros, not what was in memory: a position not written yet has weight 0, and 0 times NaN is NaN.</summary>
+    private Tensor Allocate(int slots, int capacity) =>
+        zeros([slots, capacity, _config.KvHeads, _config.HeadWidth], _dtype).DetachFromDisposeScope();
 }

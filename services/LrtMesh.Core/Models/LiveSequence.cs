@@ -12,6 +12,7 @@ internal sealed class LiveSequence
     private readonly int[] _steered;
     private readonly double[] _relativeChange;
     private readonly float[] _lengths; // of what each steering adds
+    private readonly List<int> _generated = [];
     private readonly TimeSpan _queued;
     private TimeSpan _firstToken;
 
@@ -36,25 +37,31 @@ internal sealed class LiveSequence
     /// <summary>The layers that its plan steers.</summary>
     public IReadOnlyList<int> SteeredLayers => _layers;
 
+    /// <summary>The positions that it may come to hold in the cache.</summary>
+    public int Longest => Prompt.Count + Generation.Request.MaxTokens;
+
+    /// <summary>The prompt and what was generated after it.</summary>
+    public IEnumerable<int> Tokens => Prompt.Concat(_generated);
+
     /// <summary>Tokens whose keys and values are in the cache.</summary>
     public int Cached { get; set; }
 
     /// <summary>The token to read next.</summary>
-    public int Last { get; private set; }
+    public int Last => _generated[^1];
 
-    public int Generated { get; private set; }
+    public int Generated => _generated.Count;
 
     private IReadOnlyList<PlannedSteering> Steerings => Generation.Request.Plan.Steerings;
 
     /// <summary>Takes the chosen token in; true if the sequence ended with it.</summary>
     public bool Take(int token, bool isEndOfSequence)
     {
-        if (Generated++ == 0)
+        if (Generated == 0)
         {
             _firstToken = Generation.SinceArrival;
         }
 
-        Last = token;
+        _generated.Add(token);
         var ends = isEndOfSequence && !Generation.Request.IgnoreEndOfSequence;
         if (!ends)
         {

@@ -102,13 +102,17 @@ public sealed class LoadedModel : IDisposable
         _decoder.Dispose();
     }
 
-    /// <summary>Indexes of sequences of about equal length, so that little is padding.</summary>
-    private static IEnumerable<List<int>> BatchesByLength(IReadOnlyList<IReadOnlyList<int>> sequences)
+    /// <summary>
+    /// Indexes of sequences of about equal length, so that little is padding; those that are read by other rotary angles, being longer,
+    /// apart from the rest.
+    /// </summary>
+    private IEnumerable<List<int>> BatchesByLength(IReadOnlyList<IReadOnlyList<int>> sequences)
     {
         var batch = new List<int>();
+        bool IsLong(int index) => sequences[index].Count > _decoder.Config.AngleSwitch;
         foreach (var index in Enumerable.Range(0, sequences.Count).OrderBy(i => sequences[i].Count))
         {
-            if (batch.Count > 0 && (batch.Count + 1) * sequences[index].Count > CaptureTokens)
+            if (batch.Count > 0 && ((batch.Count + 1) * sequences[index].Count > CaptureTokens || IsLong(batch[0]) != IsLong(index)))
             {
                 yield return batch;
                 batch = [];
@@ -160,19 +164,9 @@ public sealed class LoadedModel : IDisposable
 
     private static string DigestOf(string folder, Tokenizer tokenizer)
     {
+        using var files = CheckpointFiles.Open(folder);
         using var digest = new ContentDigest();
-        digest.Add("model").Add(tokenizer.Digest);
-        var buffer = new byte[1 << 20];
-        foreach (var name in new[] { "config.json", Checkpoint.WeightsFile })
-        {
-            using var file = File.OpenRead(Path.Combine(folder, name));
-            digest.Add(file.Length);
-            for (int read; (read = file.Read(buffer)) > 0;)
-            {
-                digest.AddBytes(buffer.AsSpan(0, read));
-            }
-        }
-
-        return digest.Finish();
+        var config = File.ReadAllBytes(Path.Combine(folder, "config.json"));
+        return digest.Add("model").Add(tokenizer.Digest).Add(config.Length).AddBytes(config).Add(files.Digest()).Finish();
     }
 }

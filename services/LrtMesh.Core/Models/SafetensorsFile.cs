@@ -1,54 +1,63 @@
 using System.Buffers.Binary;
-using System.IO.MemoryMappedFiles;
-using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
 /// <summary>
-/// A safetensors file, memory-mapped: an 8-byte little-endian header length, a JSON header with dtype, shape and byte range of
-/// each tensor, and the tensors' bytes. The header is checked whole before any tensor is read.
+/// A safetensors file: an 8-byte little-endian header length, a JSON header with dtype, shape and byte range of each tensor,
+/// and the tensors' bytes. The header is checked whole before any tensor is read.
 /// </summary>
+/// <remarks>
+/// A tensor is read from its place in the file straight into its own memory. A mapping would need the same copy, since torch
+/// takes no foreign memory here; its pages would count as this process's until they are dropped; and a file cut off while it is
+/// mapped ends the process, where a read ends in an error.
+/// </remarks>
 public sealed class SafetensorsFile : IDisposable
 {
-    private const int MaxHeaderBytes = 100 << 20; // the format's own limit
+    private const int LengthBytes = 8;
+    private const long MaxHeaderBytes = 100 << 20; // the format's own limit
+    private const int PieceBytes = 16 << 20; // read or converted at once
 
-    private static readonly Dictionary<string, ScalarType> _types = new()
-    {
-        ["F64"] = ScalarType.Float64,
-        ["F32"] = ScalarType.Float32,
-        ["F16"] = ScalarType.Float16,
-        ["BF16"] = ScalarType.BFloat16,
-        ["I64"] = ScalarType.Int64,
-        ["I32"] = ScalarType.Int32,
-        ["BOOL"] = ScalarType.Bool,
-    };
-
-    private readonly string _path;
-    private readonly MemoryMappedFile _file;
-    private readonly MemoryMappedViewAccessor _view;
+    private readonly SafeFileHandle _file;
     private readonly long _dataStart;
-    private readonly Dictionary<string, Entry> _entries = [];
+    private readonly Dictionary<string, StoredTensor> _tensors;
 
-    private SafetensorsFile(string path, MemoryMappedFile file, long length)
+    private SafetensorsFile(string path, SafeFileHandle file)
     {
-        _path = path;
+        Path = path;
         _file = file;
-        _view = file.CreateViewAccessor(0, length, MemoryMappedFileAccess.Read);
-        var headerLength = length < 8 ? throw Damaged("is shorter than a header") : _view.ReadInt64(0);
-        if (headerLength < 2 || headerLength > Math.Min(MaxHeaderBytes, length - 8))
+        var length = RandomAccess.GetLength(file);
+        Span<byte> start = stackalloc byte[LengthBytes];
+        if (length < LengthBytes || RandomAccess.Read(file, start, 0) < LengthBytes)
         {
-            throw Damaged($"the header's length {headerLength} does not fit the file of {length} bytes");
+            throw Damaged($"has {length} bytes, too few for the length of a header");
         }
 
-        _dataStart = 8 + headerLength;
+        var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(start);
+        if (headerLength < 2 || headerLength > (ulong)Math.Min(MaxHeaderBytes, length - LengthBytes))
+        {
+            throw Damaged($"the header's length {headerLength} does not fit the file of {length} bytes (at most {MaxHeaderBytes} are allowed)");
+        }
+
+        _dataStart = LengthBytes + (long)headerLength;
         var header = new byte[headerLength];
-        _view.ReadArray(8, header, 0, header.Length);
-        ReadHeader(header, length - _dataStart);
+        ReadBytes(header, LengthBytes, "the header");
+        try
+        {
+            _tensors = SafetensorsHeader.Parse(header, length - _dataStart);
+        }
+        catch (FormatException e)
+        {
+            throw Damaged(e.Message);
+        }
     }
 
-    /// <summary>Names of the tensors.</summary>
-    public IReadOnlyCollection<string> Names => _entries.Keys;
+    /// <summary>Where it lies.</summary>
+    public string Path { get; }
+
+    /// <summary>What is in it, by name.</summary>
+    public IReadOnlyDictionary<string, StoredTensor> Tensors => _tensors;
 
     /// <summary>Opens a file and checks its header.</summary>
     /// <exception cref="LrtMeshException">Unreadable or damaged; names file and tensor.</exception>
@@ -56,16 +65,10 @@ public sealed class SafetensorsFile : IDisposable
     {
         try
         {
-            var length = new FileInfo(path).Length;
-            if (length == 0)
-            {
-                throw new LrtMeshException(ErrorReason.DataLoss, $"{path}: is empty");
-            }
-
-            var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+            var file = File.OpenHandle(path, options: FileOptions.SequentialScan);
             try
             {
-                return new SafetensorsFile(path, file, length);
+                return new SafetensorsFile(path, file);
             }
             catch
             {
@@ -73,205 +76,108 @@ public sealed class SafetensorsFile : IDisposable
                 throw;
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
             throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: cannot be read: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Checks that a tensor can be read as what is asked for.</summary>
+    /// <inheritdoc cref="Read"/>
+    public void Check(string name, IReadOnlyList<long> shape, ScalarType dtype)
+    {
+        var stored = Find(name);
+        if (!stored.Shape.SequenceEqual(shape))
+        {
+            throw Damaged($"tensor '{name}' has shape [{string.Join(", ", stored.Shape)}], and [{string.Join(", ", shape)}] is asked for");
+        }
+
+        var wanted = SafetensorsType.Of(dtype);
+        if (stored.Type != wanted && !(stored.Type.IsFloating && wanted.IsFloating))
+        {
+            throw Damaged($"tensor '{name}' has dtype {stored.Type.Name}, and {wanted.Name} is asked for");
         }
     }
 
     /// <summary>Copies a tensor out of the file.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="shape">The shape that it must have.</param>
-    /// <param name="dtype">The type to convert to.</param>
-    public unsafe Tensor Read(string name, long[] shape, ScalarType dtype)
+    /// <param name="dtype">The type to convert to; floating types are converted, others must be what is stored.</param>
+    /// <exception cref="LrtMeshException">Not there, or of another shape or kind; nothing has been allocated for it then.</exception>
+    public Tensor Read(string name, IReadOnlyList<long> shape, ScalarType dtype)
     {
-        if (!_entries.TryGetValue(name, out var entry))
-        {
-            throw Damaged($"has no tensor '{name}'");
-        }
-
-        if (!entry.Shape.SequenceEqual(shape))
-        {
-            throw Damaged($"tensor '{name}' has shape [{string.Join(", ", entry.Shape)}], and the configuration asks for [{string.Join(", ", shape)}]");
-        }
-
-        var stored = empty(shape, entry.Type);
-        byte* start = null;
-        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        Check(name, shape, dtype);
+        var stored = _tensors[name];
+        var direct = stored.Type.Torch == dtype;
+        var result = empty([.. shape], dtype);
         try
         {
-            new ReadOnlySpan<byte>(start + _view.PointerOffset + _dataStart + entry.Begin, checked((int)(entry.End - entry.Begin)))
-                .CopyTo(stored.bytes);
-        }
-        finally
-        {
-            _view.SafeMemoryMappedViewHandle.ReleasePointer();
-        }
+            using var scope = NewDisposeScope();
+            var flat = result.view(-1); // [elements]
+            var elements = PieceBytes / (stored.Type.Bits / 8);
+            var piece = direct ? null : empty(Math.Min(elements, flat.numel()), stored.Type.Torch!.Value);
+            for (var at = 0L; at < flat.numel(); at += elements)
+            {
+                using var step = NewDisposeScope();
+                var target = flat.narrow(0, at, Math.Min(elements, flat.numel() - at));
+                var bytes = piece?.narrow(0, 0, target.numel()) ?? target;
+                ReadBytes(bytes.bytes, _dataStart + stored.Begin + (at * stored.Type.Bits / 8), $"tensor '{name}'");
+                if (piece is not null)
+                {
+                    target.copy_(bytes);
+                }
+            }
 
-        if (entry.Type == dtype)
-        {
-            return stored;
+            return result;
         }
-
-        using (stored)
+        catch
         {
-            return stored.to(dtype);
+            result.Dispose();
+            throw;
         }
     }
 
-    /// <summary>Writes tensors, in the order given, to a temporary file beside the target and then renames it.</summary>
-    /// <param name="path">The file.</param>
-    /// <param name="tensors">Names and contiguous CPU tensors.</param>
-    /// <param name="metadata">Texts for the header's <c>__metadata__</c>.</param>
-    public static void Write(string path, IReadOnlyList<(string Name, Tensor Tensor)> tensors, IReadOnlyDictionary<string, string>? metadata = null)
+    /// <summary>Adds a tensor's bytes, as they are stored, to a digest.</summary>
+    public void AddTo(ContentDigest digest, string name)
     {
-        using var header = new MemoryStream();
-        using (var json = new Utf8JsonWriter(header))
+        var stored = Find(name);
+        var buffer = new byte[Math.Min(1 << 20, stored.Length)];
+        for (var at = 0L; at < stored.Length; at += buffer.Length)
         {
-            json.WriteStartObject();
-            if (metadata is not null)
-            {
-                json.WriteStartObject("__metadata__");
-                foreach (var (key, value) in metadata)
-                {
-                    json.WriteString(key, value);
-                }
-
-                json.WriteEndObject();
-            }
-
-            var offset = 0L;
-            foreach (var (name, tensor) in tensors)
-            {
-                var end = offset + (tensor.numel() * tensor.element_size());
-                json.WriteStartObject(name);
-                json.WriteString("dtype", _types.First(t => t.Value == tensor.dtype).Key);
-                json.WriteStartArray("shape");
-                foreach (var dimension in tensor.shape)
-                {
-                    json.WriteNumberValue(dimension);
-                }
-
-                json.WriteEndArray();
-                json.WriteStartArray("data_offsets");
-                json.WriteNumberValue(offset);
-                json.WriteNumberValue(end);
-                json.WriteEndArray();
-                json.WriteEndObject();
-                offset = end;
-            }
-
-            json.WriteEndObject();
+            var part = buffer.AsSpan(0, (int)Math.Min(buffer.Length, stored.Length - at));
+            ReadBytes(part, _dataStart + stored.Begin + at, $"tensor '{name}'");
+            digest.AddBytes(part);
         }
-
-        // Spaces round the header up, so that the tensors start at a multiple of 8.
-        var padding = (8 - (int)(header.Length % 8)) % 8;
-        var temporary = path + ".tmp";
-        using (var file = File.Create(temporary))
-        {
-            Span<byte> length = stackalloc byte[8];
-            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length + padding);
-            file.Write(length);
-            header.WriteTo(file);
-            file.Write("       "u8[..padding]);
-            foreach (var (_, tensor) in tensors)
-            {
-                file.Write(tensor.bytes);
-            }
-
-            file.Flush(flushToDisk: true);
-        }
-
-        File.Move(temporary, path, overwrite: true);
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Dispose() => _file.Dispose();
+
+    private StoredTensor Find(string name) => _tensors.TryGetValue(name, out var stored) ? stored : throw Damaged($"has no tensor '{name}'");
+
+    private void ReadBytes(Span<byte> target, long at, string what)
     {
-        _view.Dispose();
-        _file.Dispose();
-    }
-
-    private void ReadHeader(byte[] header, long dataLength)
-    {
-        try
+        while (target.Length > 0)
         {
-            using var document = JsonDocument.Parse(header, new JsonDocumentOptions { AllowDuplicateProperties = false });
-            if (document.RootElement.ValueKind != JsonValueKind.Object)
+            int read;
+            try
             {
-                throw Damaged("the header is not a JSON object");
+                read = RandomAccess.Read(_file, target, at);
+            }
+            catch (IOException e)
+            {
+                throw new LrtMeshException(ErrorReason.DataLoss, $"{Path}: {what} cannot be read: {e.Message}", e);
             }
 
-            foreach (var property in document.RootElement.EnumerateObject().Where(p => p.Name != "__metadata__"))
+            if (read == 0)
             {
-                _entries.Add(property.Name, ReadEntry(property.Name, property.Value));
-            }
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
-        {
-            // A text that is not UTF-8 is an InvalidOperationException, and only once it is read.
-            throw Damaged($"the header is not JSON with distinct keys: {e.Message}");
-        }
-
-        // The ranges must tile the data: no gap, no overlap, no byte outside.
-        var expected = 0L;
-        foreach (var (name, entry) in _entries.OrderBy(e => e.Value.Begin).ThenBy(e => e.Value.End))
-        {
-            if (entry.Begin != expected)
-            {
-                throw Damaged($"tensor '{name}' starts at byte {entry.Begin} of the data, and {expected} is where the one before ends");
+                throw Damaged($"was cut off while {what} was read");
             }
 
-            expected = entry.End;
-        }
-
-        if (expected != dataLength)
-        {
-            throw Damaged($"the tensors take {expected} bytes, and the file holds {dataLength}");
+            target = target[read..];
+            at += read;
         }
     }
 
-    private Entry ReadEntry(string name, JsonElement value)
-    {
-        try
-        {
-            var type = value.GetProperty("dtype").GetString() ?? "null";
-            if (!_types.TryGetValue(type, out var dtype))
-            {
-                throw Damaged($"tensor '{name}' has dtype {type}; supported: {string.Join(", ", _types.Keys)}");
-            }
-
-            var shape = value.GetProperty("shape").EnumerateArray().Select(e => e.GetInt64()).ToArray();
-            var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(e => e.GetInt64()).ToArray();
-            if (offsets is not [>= 0, >= 0] || offsets[1] < offsets[0] || shape.Any(d => d < 0))
-            {
-                throw Damaged($"tensor '{name}' has a negative or missing size");
-            }
-
-            var elementSize = SizeOf(dtype);
-            var bytes = shape.Aggregate((long)elementSize, (product, d) => checked(product * d));
-            if (bytes != offsets[1] - offsets[0])
-            {
-                throw Damaged($"tensor '{name}' takes {bytes} bytes by its shape and {offsets[1] - offsets[0]} by its offsets");
-            }
-
-            return new Entry(dtype, shape, offsets[0], offsets[1]);
-        }
-        catch (Exception e) when (e is InvalidOperationException or KeyNotFoundException or FormatException or OverflowException)
-        {
-            throw Damaged($"tensor '{name}' is not described by dtype, shape and data_offsets ({e.Message})");
-        }
-    }
-
-    private static int SizeOf(ScalarType type) => type switch
-    {
-        ScalarType.Float64 or ScalarType.Int64 => 8,
-        ScalarType.Float32 or ScalarType.Int32 => 4,
-        ScalarType.Bool => 1,
-        _ => 2,
-    };
-
-    private LrtMeshException Damaged(string what) => new(ErrorReason.DataLoss, $"{_path}: {what}");
-
-    private sealed record Entry(ScalarType Type, long[] Shape, long Begin, long End);
+    private LrtMeshException Damaged(string what) => new(ErrorReason.DataLoss, $"{Path}: {what}");
 }

@@ -92,7 +92,7 @@ public sealed class DecoderTests : IDisposable
         var copy = Path.Combine(_checkpoint.Folder, "copy");
         Checkpoint.Save(copy, decoder.Config, decoder.Weights);
         Assert.Equal(
-            File.ReadAllBytes(Path.Combine(_checkpoint.Folder, Checkpoint.WeightsFile)), File.ReadAllBytes(Path.Combine(copy, Checkpoint.WeightsFile)));
+            File.ReadAllBytes(Path.Combine(_checkpoint.Folder, CheckpointFiles.SingleFile)), File.ReadAllBytes(Path.Combine(copy, CheckpointFiles.SingleFile)));
     }
 
     private static Tensor Row(int[] ids) => tensor(ids.Select(id => (long)id).ToArray(), ScalarType.Int64).unsqueeze(0);
@@ -109,7 +109,7 @@ public sealed class DecoderTests : IDisposable
     private (double[][][] Layers, double[][] Logits) Reference()
     {
         using var decoder = Checkpoint.Load(_checkpoint.Folder, ScalarType.Float32);
-        using var file = SafetensorsFile.Open(Path.Combine(_checkpoint.Folder, Checkpoint.WeightsFile));
+        using var file = SafetensorsFile.Open(Path.Combine(_checkpoint.Folder, CheckpointFiles.SingleFile));
         return new ReferenceLlama(decoder.Config, file).Run(_ids);
     }
 }

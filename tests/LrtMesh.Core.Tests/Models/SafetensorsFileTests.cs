@@ -54,7 +54,7 @@ public sealed class SafetensorsFileTests : IDisposable
     public void A_missing_tensor_and_a_wrong_shape_are_named()
     {
         using var values = arange(6, ScalarType.Float32);
-        SafetensorsFile.Write(_path, [("a", values)]);
+        SafetensorsWriter.Write(_path, [("a", values)]);
         using var file = SafetensorsFile.Open(_path);
         Assert.Contains("no tensor 'b'", Assert.Throws<LrtMeshException>(() => file.Read("b", [6], ScalarType.Float32)).Message, StringComparison.Ordinal);
         Assert.Contains("[6]", Assert.Throws<LrtMeshException>(() => file.Read("a", [2, 3], ScalarType.Float32)).Message, StringComparison.Ordinal);
@@ -66,7 +66,7 @@ public sealed class SafetensorsFileTests : IDisposable
     public void Whatever_bytes_change_the_reader_refuses_or_reads_within_the_file()
     {
         using var values = arange(32, ScalarType.Float32);
-        SafetensorsFile.Write(_path, [("layer.0", values), ("layer.1", values)]);
+        SafetensorsWriter.Write(_path, [("layer.0", values), ("layer.1", values)]);
         var good = File.ReadAllBytes(_path);
         Gen.Select(Gen.Int[0, good.Length - 1], Gen.Byte).Array[1, 6].Sample(
             changes =>
@@ -81,7 +81,7 @@ public sealed class SafetensorsFileTests : IDisposable
                 try
                 {
                     using var file = SafetensorsFile.Open(_path);
-                    foreach (var name in file.Names)
+                    foreach (var name in file.Tensors.Keys)
                     {
                         using var read = file.Read(name, [32], ScalarType.Float32);
                     }

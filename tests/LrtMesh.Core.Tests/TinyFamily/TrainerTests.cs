@@ -72,7 +72,7 @@ public sealed class TrainerTests : IDisposable
 
     private float[] Embedding(string name)
     {
-        using var file = SafetensorsFile.Open(Path.Combine(_folder, name, Checkpoint.WeightsFile));
+        using var file = SafetensorsFile.Open(Path.Combine(_folder, name, CheckpointFiles.SingleFile));
         using var tensor = file.Read("model.embed_tokens.weight", [400, 32], ScalarType.Float32);
         return tensor.Floats().ToArray();
     }

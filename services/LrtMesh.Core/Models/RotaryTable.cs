@@ -1,0 +1,43 @@
+using static TorchSharp.torch;
+
+namespace LrtMesh.Core.Models;
+
+/// <summary>
+/// Cosines and sines of the rotary positions, computed in float64 and kept in float32. It reaches as far as was asked for so far:
+/// a context of 131,072 tokens takes no memory until a sequence is that long.
+/// </summary>
+/// <param name="frequencies">Radians a position, [width/2].</param>
+/// <param name="magnitude">Multiplies both.</param>
+/// <param name="context">Positions at most.</param>
+internal sealed class RotaryTable(double[] frequencies, double magnitude, int context) : IDisposable
+{
+    private Tensor? _cos; // [reached, width]
+    private Tensor? _sin; // [reached, width]
+
+    /// <summary>Both for the positions 0 to <paramref name="reach"/> − 1 at least, [reached, width].</summary>
+    public (Tensor Cos, Tensor Sin) To(int reach)
+    {
+        if (_cos is null || _sin is null || _cos.size(0) < reach)
+        {
+            Grow(Math.Max(reach, (int)Math.Min(context, 2L * reach)));
+        }
+
+        return (_cos!, _sin!);
+    }
+
+    public void Dispose()
+    {
+        _cos?.Dispose();
+        _sin?.Dispose();
+    }
+
+    private void Grow(int reach)
+    {
+        Dispose();
+        using var scope = NewDisposeScope();
+        var angles = arange(reach, ScalarType.Float64).unsqueeze(1) * tensor(frequencies, ScalarType.Float64); // [reach, width/2]
+        var both = cat([angles, angles], -1);
+        _cos = (both.cos() * magnitude).to(ScalarType.Float32).DetachFromDisposeScope();
+        _sin = (both.sin() * magnitude).to(ScalarType.Float32).DetachFromDisposeScope();
+    }
+}
