@@ -18,7 +18,7 @@ internal static class JsonValues
             case JsonValueKind.True or JsonValueKind.False:
                 return element.GetBoolean();
             case JsonValueKind.String:
-                return element.GetString()!;
+                return Text(() => element.GetString()!);
             case JsonValueKind.Number:
                 return Number(element.GetRawText());
             case JsonValueKind.Array:
@@ -27,7 +27,7 @@ internal static class JsonValues
                 var dict = new PyDict();
                 foreach (var property in element.EnumerateObject())
                 {
-                    dict.Set(property.Name, Of(property.Value));
+                    dict.Set(Text(() => property.Name), Of(property.Value));
                 }
 
                 return dict;
@@ -46,6 +46,18 @@ internal static class JsonValues
         catch (JsonException e)
         {
             throw LrtMeshException.Invalid(field, $"must be JSON: {e.Message}");
+        }
+    }
+
+    private static string Text(Func<string> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (InvalidOperationException)
+        {
+            throw new TemplateError("a text holds half a character (an unpaired surrogate)");
         }
     }
 
