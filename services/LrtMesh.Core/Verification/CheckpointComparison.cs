@@ -125,7 +125,8 @@ public sealed class CheckpointComparison
         var continued = Generate(length, ignoreEndOfSequence: true);
         for (var row = 0; row < continued.Length; row++)
         {
-            var (got, should) = (continued[row].Ids, expected.AsSpan(row * length, length));
+            var got = continued[row].Ids;
+            var should = expected.AsSpan(row * length, length);
             var same = 0;
             while (same < length && same < got.Length && got[same] == should[same])
             {

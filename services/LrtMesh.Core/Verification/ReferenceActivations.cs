@@ -13,8 +13,8 @@ namespace LrtMesh.Core.Verification;
 internal sealed class ReferenceActivations : IDisposable
 {
     private static readonly string[] _steering = ["steer.layer", "steer.vector", "steer.alpha"];
-    private static readonly string[] _known =
-        ["input_ids", "hidden.embed", "logits", "greedy_ids", "greedy_stop", "steer.logits", "ablate.logits", .. _steering];
+    private static readonly string[] _steered = ["steer.logits", "ablate.logits"];
+    private static readonly string[] _known = ["input_ids", "hidden.embed", "logits", "greedy_ids", "greedy_stop", .. _steering, .. _steered];
 
     private readonly SafetensorsFile _file;
     private readonly ModelConfig _config;
@@ -114,8 +114,8 @@ internal sealed class ReferenceActivations : IDisposable
         }
 
         Layers = [.. layers];
-        var steered = new[] { "steer.logits", "ablate.logits" }.Where(Has).ToList();
-        if (steered.Count > 0 && _steering.FirstOrDefault(name => !Has(name)) is { } missing)
+        var steered = Array.FindAll(_steered, Has);
+        if (steered.Length > 0 && _steering.FirstOrDefault(name => !Has(name)) is { } missing)
         {
             throw Wrong(missing, $"is missing, and {steered[0]} needs it");
         }
@@ -125,7 +125,7 @@ internal sealed class ReferenceActivations : IDisposable
             throw Wrong("greedy_ids", "is missing, and greedy_stop needs it");
         }
 
-        if (Layers.Count == 0 && steered.Count == 0 && !Has("hidden.embed") && !Has("logits") && !Has("greedy_ids"))
+        if (Layers.Count == 0 && steered.Length == 0 && !Has("hidden.embed") && !Has("logits") && !Has("greedy_ids"))
         {
             throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{_file.Path}: holds nothing to compare with: hidden states, logits or greedy_ids are needed");
         }
