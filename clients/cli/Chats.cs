@@ -104,7 +104,12 @@ internal static class Chats
     /// <summary>The other fields of an object, as JSON; empty where there are none.</summary>
     private static string Rest(JsonElement element, params string[] without)
     {
-        var rest = element.EnumerateObject().Where(property => !without.Contains(property.Name)).ToDictionary(property => property.Name, property => property.Value);
+        var rest = new Dictionary<string, JsonElement>();
+        foreach (var property in element.EnumerateObject().Where(property => !without.Contains(property.Name)))
+        {
+            rest[property.Name] = property.Value; // of two of a name, the last
+        }
+
         return rest.Count == 0 ? "" : JsonSerializer.Serialize(rest);
     }
 

@@ -56,7 +56,7 @@ public sealed class ChatFormat
             variables[variable.Name] = variable.Value;
         }
 
-        variables["messages"] = JsonSerializer.SerializeToElement(chat.Messages.Select((message, i) => Fields(message, $"{field}.messages[{i}]")));
+        variables["messages"] = Messages(chat, field);
         variables["add_generation_prompt"] = JsonSerializer.SerializeToElement(chat.HasAddGenerationPrompt ? chat.AddGenerationPrompt : addGenerationPrompt);
         var hasTools = variables["tools"].ValueKind == JsonValueKind.Array && variables["tools"].GetArrayLength() > 0;
         return Find(chat.Template, hasTools, field).Render(variables, field);
@@ -74,6 +74,18 @@ public sealed class ChatFormat
         return _templates.TryGetValue(wanted, out var template)
             ? template.Value
             : throw LrtMeshException.Invalid($"{field}.template", $"the model has no template '{wanted}', and it has: {string.Join(", ", _templates.Keys)}");
+    }
+
+    private static JsonElement Messages(V1.Chat chat, string field)
+    {
+        try
+        {
+            return JsonSerializer.SerializeToElement(chat.Messages.Select((message, i) => Fields(message, $"{field}.messages[{i}]")));
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            throw LrtMeshException.Invalid($"{field}.messages", $"must be Unicode throughout: {e.Message}");
+        }
     }
 
     private static Dictionary<string, JsonElement> Fields(ChatMessage message, string field)
@@ -101,14 +113,9 @@ public sealed class ChatFormat
         return fields;
     }
 
-    private static IEnumerable<JsonProperty> Fields(string json, string field)
+    private static JsonElement.ObjectEnumerator Fields(string json, string field)
     {
-        if (json.Length == 0)
-        {
-            return [];
-        }
-
-        var element = JsonValues.Parse(json, field);
+        var element = JsonValues.Parse(json.Length == 0 ? "{}" : json, field);
         return element.ValueKind == JsonValueKind.Object ? element.EnumerateObject() : throw LrtMeshException.Invalid(field, "must be a JSON object");
     }
 }

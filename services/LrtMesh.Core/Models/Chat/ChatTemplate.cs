@@ -56,7 +56,8 @@ public sealed class ChatTemplate
         }
         catch (TemplateError e)
         {
-            throw LrtMeshException.Invalid(field, $"{e.Message} ({_name}, line {e.Line} of the chat template)");
+            // Without a line it is what the template is given that is wrong.
+            throw LrtMeshException.Invalid(field, e.Line == 0 ? e.Message : $"{e.Message} ({_name}, line {e.Line} of the chat template)");
         }
     }
 

@@ -9,7 +9,7 @@ namespace LrtMesh.Core.Models.Chat.Jinja;
 /// </summary>
 internal class ExpressionParser(IReadOnlyList<Token> tokens)
 {
-    private const int MaxNesting = 100;
+    private const int MaxNesting = 200;
 
     private int _at;
     private int _nesting;
