@@ -13,6 +13,11 @@ internal static class PyAttributes
     public static bool TryGet(object? target, string name, Budget budget, out object? value)
     {
         value = null;
+        if (target is Undefined missing)
+        {
+            throw missing.Error();
+        }
+
         if (name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal))
         {
             // Python's inside.
@@ -35,8 +40,6 @@ internal static class PyAttributes
                 return names.Attributes.TryGetValue(name, out value);
             case LoopState loop:
                 return loop.TryGet(name, out value);
-            case Undefined missing:
-                throw missing.Error();
             default:
                 return false;
         }
