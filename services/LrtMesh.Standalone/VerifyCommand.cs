@@ -120,7 +120,8 @@ internal static class VerifyCommand
 
         if (parsed.GetValue(TokenizerFolder) is { } folder)
         {
-            return Report(console, TokenizerCases.Run(Tokenizer.Load(folder), parsed.GetValue(Cases)!.FullName), "texts", json);
+            var result = TokenizerCases.Run(folder, parsed.GetValue(Cases)!.FullName);
+            return Report(console, new CaseReport(result.Cases, [.. result.Failed.Select(failed => new FailedCase(failed.Text, failed.Expected, failed.Got))]), "texts", json);
         }
 
         var tolerance = new Tolerance(parsed.GetValue(Absolute), parsed.GetValue(Relative));

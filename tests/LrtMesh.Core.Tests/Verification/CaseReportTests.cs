@@ -55,11 +55,11 @@ public sealed class CaseReportTests : IDisposable
             };
         }).ToList();
         File.WriteAllText(Cases, JsonSerializer.Serialize(cases));
-        Assert.Equal((10, true), (TokenizerCases.Run(tokenizer, Cases).Cases, TokenizerCases.Run(tokenizer, Cases).Passed));
+        Assert.Equal((10, true), (TokenizerCases.Run(_folder, Cases).Cases, TokenizerCases.Run(_folder, Cases).Passed));
 
         cases[4][field] = cases[4][field] is int[] ids ? ids.Append(ids[0]).ToArray() : cases[4][field] + "x";
         File.WriteAllText(Cases, JsonSerializer.Serialize(cases));
-        var failed = Assert.Single(TokenizerCases.Run(tokenizer, Cases).Failed);
+        var failed = Assert.Single(TokenizerCases.Run(_folder, Cases).Failed);
         Assert.Equal(cases[4]["text"], failed.Text);
     }
 
