@@ -13,14 +13,14 @@ internal static class MapJobs
 
     /// <summary>A request for a map of texts.</summary>
     /// <exception cref="CommandException">The texts are too long for one request.</exception>
-    public static CreateMapJobRequest Request(string map, LayerRef source, LayerRef target, IEnumerable<string> texts, FitOptions fit)
+    public static CreateMapJobRequest Request(string map, LayerRef source, LayerRef target, IEnumerable<Document> documents, FitOptions fit)
     {
         var request = new CreateMapJobRequest
         {
             Map = map,
             Source = source,
             Target = target,
-            Documents = { texts.Select(text => new Document { Text = text }) },
+            Documents = { documents },
             Fit = fit,
             RequestId = Guid.NewGuid().ToString("N"),
         };

@@ -17,7 +17,21 @@ internal static class TextFiles
         }
     }
 
-    /// <summary>Contrast pairs: {"positive","negative"} a line.</summary>
+    /// <summary>Documents of a file, as <see cref="ReadTexts"/>; a line of a .jsonl file may hold a chat instead: {"messages": [...]}.</summary>
+    /// <exception cref="CommandException">The file cannot be read, or a line of a .jsonl file has neither.</exception>
+    public static IEnumerable<Document> ReadDocuments(string path)
+    {
+        bool json = path.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase);
+        foreach (var (line, number) in ReadLines(path))
+        {
+            var element = json ? Parse(path, number, line) : default;
+            yield return !json ? new Document { Text = line }
+                : element.ValueKind == JsonValueKind.Object && element.TryGetProperty("messages", out _) ? new Document { Chat = Chats.Of(element, $"{path}:{number}") }
+                : new Document { Text = Field(element, "text", path, number) };
+        }
+    }
+
+    /// <summary>Contrast pairs: {"positive","negative"} a line, each a text or a list of messages.</summary>
     /// <exception cref="CommandException">The file cannot be read, or a line is not such an object.</exception>
     public static IReadOnlyList<ContrastPair> ReadPairs(string path)
     {
@@ -25,7 +39,26 @@ internal static class TextFiles
         foreach (var (line, number) in ReadLines(path))
         {
             var element = Parse(path, number, line);
-            pairs.Add(new ContrastPair { Positive = Field(element, "positive", path, number), Negative = Field(element, "negative", path, number) });
+            var pair = new ContrastPair();
+            if (IsChat(element, "positive"))
+            {
+                pair.PositiveChat = Chats.Of(element.GetProperty("positive"), $"{path}:{number}: positive");
+            }
+            else
+            {
+                pair.Positive = Field(element, "positive", path, number);
+            }
+
+            if (IsChat(element, "negative"))
+            {
+                pair.NegativeChat = Chats.Of(element.GetProperty("negative"), $"{path}:{number}: negative");
+            }
+            else
+            {
+                pair.Negative = Field(element, "negative", path, number);
+            }
+
+            pairs.Add(pair);
         }
 
         return pairs;
@@ -69,6 +102,9 @@ internal static class TextFiles
             throw new CommandException($"{path}:{number}: not JSON: {e.Message}", "A .jsonl file holds one JSON object a line.", e);
         }
     }
+
+    private static bool IsChat(JsonElement element, string name) =>
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.Array or JsonValueKind.Object;
 
     /// <summary>A string of an object.</summary>
     public static string Field(JsonElement element, string name, string path, int number) =>

@@ -40,6 +40,14 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
     public TextToken[][] Split(TextBatch batch)
     {
         var check = new RequestCheck();
+        if (batch.Chats.Count > 0)
+        {
+            check.Require(batch.Texts.Count == 0, "batch.texts", "must be empty where there are chats: send them in batches of their own");
+            check.Require(batch.Chats.Count <= MaxTexts, "batch.chats", $"must hold at most {MaxTexts} chats, not {batch.Chats.Count}");
+            check.Throw();
+            return [.. batch.Chats.Select((chat, i) => Model.Encode(chat, addGenerationPrompt: false, $"batch.chats[{i}]").Take(MaxTokens).ToArray())];
+        }
+
         check.Require(batch.Texts.Count is > 0 and <= MaxTexts, "batch.texts", $"must hold 1 to {MaxTexts} texts, not {batch.Texts.Count}");
         for (var i = 0; i < batch.Texts.Count; i++)
         {

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Models.Tokenizers;
@@ -21,8 +22,7 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         var model = models.Find(request.Model, "model");
         var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
         Check(request, names, model);
-        var texts = request.Pairs.SelectMany(pair => new[] { pair.Positive, pair.Negative }).ToArray();
-        var tokens = Split(texts, model);
+        var tokens = Split(request.Pairs, model);
         var read = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
 
         // All are learnt before the first is stored: a request that fails leaves nothing behind.
@@ -54,8 +54,9 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         check.Require(request.Pairs.Count is >= MinPairs and <= MaxPairs, "pairs", $"must be {MinPairs} to {MaxPairs} pairs, not {request.Pairs.Count}");
         for (var i = 0; i < request.Pairs.Count; i++)
         {
-            check.Require(request.Pairs[i].Positive.Length > 0, $"pairs[{i}].positive", "must not be empty");
-            check.Require(request.Pairs[i].Negative.Length > 0, $"pairs[{i}].negative", "must not be empty");
+            var pair = request.Pairs[i];
+            CheckSide(pair.Positive, pair.PositiveChat, $"pairs[{i}].positive", check);
+            CheckSide(pair.Negative, pair.NegativeChat, $"pairs[{i}].negative", check);
         }
 
         if (check.Known(request.Method, "method"))
@@ -68,10 +69,28 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         check.Throw();
     }
 
-    /// <summary>Texts are split as prompts are, special tokens included, so that a vector meets the states that it was learnt from.</summary>
-    private static TextToken[][] Split(string[] texts, LoadedModel model)
+    private static void CheckSide(string text, Chat? chat, string field, RequestCheck check)
     {
-        var tokens = texts.Select(text => model.Tokenizer.Encode(text, addSpecialTokens: true).ToArray()).ToArray();
+        if (chat is null)
+        {
+            check.Require(text.Length > 0, field, "must not be empty");
+        }
+        else
+        {
+            check.Require(text.Length == 0, field, $"must be empty where there is {field}_chat");
+        }
+    }
+
+    /// <summary>Texts are split as prompts are, special tokens included, so that a vector meets the states that it was learnt from.</summary>
+    private static TextToken[][] Split(IReadOnlyList<ContrastPair> pairs, LoadedModel model)
+    {
+        TextToken[] Side(string text, Chat? chat, string field) => chat is null
+            ? [.. model.Tokenizer.Encode(text, addSpecialTokens: true)]
+            : [.. model.Encode(chat, addGenerationPrompt: false, field)];
+        var tokens = pairs.SelectMany((pair, i) => new[]
+        {
+            Side(pair.Positive, pair.PositiveChat, $"pairs[{i}].positive_chat"), Side(pair.Negative, pair.NegativeChat, $"pairs[{i}].negative_chat"),
+        }).ToArray();
         var check = new RequestCheck();
         for (var i = 0; i < tokens.Length; i++)
         {
@@ -151,6 +170,10 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         foreach (var pair in request.Pairs)
         {
             digest.Add(pair.Positive).Add(pair.Negative);
+            foreach (var chat in new[] { pair.PositiveChat, pair.NegativeChat }.OfType<Chat>())
+            {
+                digest.Add("chat").AddBytes(chat.ToByteArray());
+            }
         }
 
         return new Vector

@@ -51,8 +51,10 @@ internal static class GenerationCall
                 }
 
                 return [.. ids.Select(id => (int)id)];
+            case Input.Chat:
+                return [.. model.Encode(request.Chat, addGenerationPrompt: true, "chat").Select(token => token.Id)];
             default:
-                check.Require(false, "input", "must be prompt or prompt_ids");
+                check.Require(false, "input", "must be prompt, prompt_ids or chat");
                 return [];
         }
     }
@@ -78,7 +80,7 @@ internal static class GenerationCall
         if (prompt >= context)
         {
             check.RequireRange(
-                false, request.InputCase == Input.Prompt ? "prompt" : "prompt_ids.ids", $"has {prompt} tokens, and the context of {model.Name} is {context}: at least one must be left to generate");
+                false, request.InputCase switch { Input.Prompt => "prompt", Input.Chat => "chat", _ => "prompt_ids.ids" }, $"has {prompt} tokens, and the context of {model.Name} is {context}: at least one must be left to generate");
         }
         else
         {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
 using LrtMesh.Core.Maps;
@@ -42,18 +43,21 @@ public sealed class MapFitter(ModelEndpoints endpoints)
         using var y = await StateStream.OpenAsync(target, request.Target.Layer, cancellation);
         var reported = Stopwatch.StartNew();
         await report(JobState.Extracting, 0, 0);
-        for (var start = 0; start < request.Documents.Count; start += BatchDocuments)
+        for (int start = 0, count; start < request.Documents.Count; start += count)
         {
-            var texts = request.Documents.Skip(start).Take(BatchDocuments).Select(document => document.Text).ToArray();
-            var reads = await Task.WhenAll(x.ReadAsync(texts), y.ReadAsync(texts));
-            for (var i = 0; i < texts.Length; i++)
+            var first = request.Documents[start];
+            // Texts and chats go in batches of their own.
+            var batch = request.Documents.Skip(start).Take(BatchDocuments).TakeWhile(document => document.Chat is null == first.Chat is null).ToArray();
+            count = batch.Length;
+            var reads = await Task.WhenAll(x.ReadAsync(batch), y.ReadAsync(batch));
+            for (var i = 0; i < count; i++)
             {
                 AddPairs(moments, (start + i) % moments.Folds, reads[0][i], reads[1][i], start + i);
             }
 
             if (reported.Elapsed >= ReportEvery)
             {
-                await report(JobState.Extracting, start + texts.Length, moments.Rows);
+                await report(JobState.Extracting, start + count, moments.Rows);
                 reported.Restart();
             }
         }
@@ -120,6 +124,10 @@ public sealed class MapFitter(ModelEndpoints endpoints)
         foreach (var document in request.Documents)
         {
             digest.Add(document.Text);
+            if (document.Chat is { } chat)
+            {
+                digest.Add("chat").AddBytes(chat.ToByteArray());
+            }
         }
 
         return new V1.AffineMap

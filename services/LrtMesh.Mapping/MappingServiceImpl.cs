@@ -141,7 +141,8 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Require(request.Documents.Count >= folds, "documents", $"must be at least {folds}, one a fold, not {request.Documents.Count}");
         for (var i = 0; i < request.Documents.Count; i++)
         {
-            check.Require(request.Documents[i].Text.Length > 0, $"documents[{i}].text", "must not be empty");
+            var document = request.Documents[i];
+            check.Require(document.Text.Length > 0 != document.Chat is not null, $"documents[{i}].text", document.Chat is null ? "must not be empty" : "must be empty where there is a chat");
         }
 
         check.Throw();

@@ -47,15 +47,17 @@ internal sealed class StateStream : IDisposable
         }
     }
 
-    /// <summary>Reads texts.</summary>
-    /// <returns>One entry a text, in order.</returns>
+    /// <summary>Reads documents, either all texts or all chats.</summary>
+    /// <returns>One entry a document, in order.</returns>
     /// <exception cref="LrtMeshException">The endpoint fails or sends what it should not.</exception>
-    public async Task<IReadOnlyList<TextStates>> ReadAsync(IEnumerable<string> texts)
+    public async Task<IReadOnlyList<TextStates>> ReadAsync(IReadOnlyList<Document> documents)
     {
-        var batch = new TextBatch { Texts = { texts } };
+        var batch = new TextBatch();
+        batch.Texts.AddRange(documents.Where(document => document.Chat is null).Select(document => document.Text));
+        batch.Chats.AddRange(documents.Select(document => document.Chat).OfType<Chat>());
         await SendAsync(new() { Batch = batch });
-        var states = new List<TextStates>(batch.Texts.Count);
-        while (states.Count < batch.Texts.Count)
+        var states = new List<TextStates>(documents.Count);
+        while (states.Count < documents.Count)
         {
             states.AddRange(await ReadBlockAsync());
         }

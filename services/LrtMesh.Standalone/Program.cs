@@ -7,6 +7,7 @@ var root = new RootCommand("The roles of LrtMesh in one process, and the command
     UpCommand.Create(),
     TrainFamilyCommand.Create(),
     RandomModelCommand.Create(),
+    VerifyCommand.Create(),
 };
 try
 {

@@ -13,6 +13,17 @@ namespace LrtMesh.TestKit;
 /// </summary>
 public sealed class MeshFixture : IAsyncLifetime
 {
+    /// <summary>The chat template of "source" and "target"; "stranger" has none.</summary>
+    private const string ChatTemplate = """
+        {% for m in messages %}
+        {% if m.role not in ['user', 'assistant'] %}{{ raise_exception('Only user and assistant may speak, not ' ~ m.role) }}{% endif %}
+        {{ m.role }}: {{ m.content }}
+        {% endfor %}
+        {% if add_generation_prompt %}
+        assistant:
+        {%- endif %}
+        """;
+
     private readonly List<GrpcChannel> _channels = [];
     private RunningMesh? _mesh;
 
@@ -66,6 +77,11 @@ public sealed class MeshFixture : IAsyncLifetime
         TinyCheckpoint.Write(Path.Combine(Folder, "source"), tokenizer, width: 16, layers: 3, seed: 1);
         TinyCheckpoint.Write(Path.Combine(Folder, "stranger"), other, width: 16, layers: 2, seed: 2);
         TinyCheckpoint.Write(Path.Combine(Folder, "target"), tokenizer, width: 24, layers: 4, seed: 3);
+        foreach (var model in new[] { "source", "target" })
+        {
+            File.WriteAllText(Path.Combine(Folder, model, "chat_template.jinja"), ChatTemplate);
+        }
+
         await StartAsync();
     }
 

@@ -127,7 +127,7 @@ internal static class DemoCommand
             vectors.MapName,
             new LayerRef { Model = source.Name, Layer = sourceLayer },
             new LayerRef { Model = target.Name, Layer = targetLayer },
-            [.. TextFiles.ReadTexts(mapText).Take(MapDocuments)],
+            TextFiles.ReadDocuments(mapText).Take(MapDocuments),
             new FitOptions { ShuffledControl = true });
         var map = await run.Terminal.ProgressAsync(
             "reading text in both models",

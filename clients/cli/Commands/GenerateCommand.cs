@@ -8,7 +8,21 @@ namespace LrtMesh.Cli.Commands;
 /// <summary><c>lrtmesh generate</c>: text from a model, steered, as it comes.</summary>
 internal static class GenerateCommand
 {
-    private static readonly Argument<string> Prompt = new("PROMPT") { Description = "The text to continue; - reads it from standard input." };
+    private static readonly Argument<string?> Prompt = new("PROMPT")
+    {
+        Description = "The text to continue; - reads it from standard input. Or a conversation instead: --user or --chat.",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    private static readonly Option<string?> ChatFile = new("--chat")
+    {
+        Description = "A conversation for the model's chat template, as JSON: a list of {role, content}, or {\"messages\": [...], \"tools\": [...], ...}. - reads standard input.",
+        HelpName = "FILE",
+    };
+
+    private static readonly Option<string?> SystemText = new("--system") { Description = "With --user: what the model is told first.", HelpName = "TEXT" };
+
+    private static readonly Option<string?> UserText = new("--user") { Description = "What a user says, for the model's chat template.", HelpName = "TEXT" };
 
     private static readonly Option<string> ModelName = new("--model") { Description = "Name of the model.", HelpName = "MODEL", DefaultValueFactory = _ => Inputs.LargeModel };
 
@@ -17,6 +31,8 @@ internal static class GenerateCommand
     private static readonly Option<double?> Coefficient = new("--coefficient") { Description = "How strongly; negative steers the other way.", HelpName = "C" };
 
     private static readonly Option<string[]> Steer = new("--steer") { Description = "Another vector and its coefficient; may be repeated, effects add up.", HelpName = "VECTOR:C" };
+
+    private static readonly Option<string[]> Ablate = new("--ablate") { Description = "Take this vector's direction out of the hidden states; may be repeated.", HelpName = "VECTOR" };
 
     private static readonly Option<string> Unit = Inputs.Choice("--unit", "What a coefficient multiplies: the vector divided by its length, or the vector as stored.", "unit", "raw");
 
@@ -43,10 +59,20 @@ internal static class GenerateCommand
             layer, positions, and how much the hidden states were changed. Standard output carries the text alone.
 
             Example: lrtmesh generate --model tiny-large --vector cheerful-large --coefficient 6 "One day"
+
+            A model with a chat template also answers a conversation:
+
+            lrtmesh generate --model MODEL --system "Be brief." --user "Who are you?"
             """)
-        { Prompt, ModelName, VectorName, Coefficient, Steer, Unit, Layer, Positions, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        { Prompt, ChatFile, SystemText, UserText, ModelName, VectorName, Coefficient, Steer, Ablate, Unit, Layer, Positions, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
         command.Validators.Add(result =>
         {
+            int inputs = new[] { result.GetValue(Prompt), result.GetValue(ChatFile), result.GetValue(UserText) }.Count(input => input is not null);
+            if (inputs != 1 || (result.GetValue(SystemText) is not null && result.GetValue(UserText) is null))
+            {
+                result.AddError("Give one thing to go on from: PROMPT, or --user TEXT (with --system TEXT if you like), or --chat FILE.");
+            }
+
             if (result.GetValue(VectorName) is null != result.GetValue(Coefficient) is null)
             {
                 result.AddError("--vector and --coefficient belong together: --vector cheerful --coefficient 6.");
@@ -100,7 +126,7 @@ internal static class GenerateCommand
         {
             request.Model,
             started.ModelDigest,
-            request.Prompt,
+            Prompt = request.Chat is null ? request.Prompt : null,
             Text = text.ToString(),
             started.Seed,
             FinishReason = $"{finished.Reason}",
@@ -112,20 +138,25 @@ internal static class GenerateCommand
 
     private static async Task<GenerateRequest> RequestAsync(CommandRun run)
     {
-        string prompt = run.Parse.GetRequiredValue(Prompt);
-        if (prompt == "-")
-        {
-            // The line's end that echo and an editor add is not part of the prompt.
-            prompt = (await Console.In.ReadToEndAsync(run.Cancellation)).TrimEnd('\n', '\r');
-        }
-
         var request = new GenerateRequest
         {
             Model = run.Get(ModelName),
-            Prompt = prompt,
             Sampling = new Sampling { TopK = run.Get(TopK) },
             Stopping = new Stopping { MaxTokens = run.Get(MaxTokens), Stop = { run.Parse.GetValue(Stop) ?? [] } },
         };
+        if (run.Parse.GetValue(ChatFile) is { } file)
+        {
+            request.Chat = file == "-" ? Chats.Parse(await Console.In.ReadToEndAsync(run.Cancellation), "standard input") : Chats.Read(file);
+        }
+        else if (run.Parse.GetValue(UserText) is { } user)
+        {
+            request.Chat = Chats.Of(run.Parse.GetValue(SystemText), user);
+        }
+        else
+        {
+            request.Prompt = await PromptAsync(run);
+        }
+
         if (run.Parse.GetValue(Temperature) is { } temperature)
         {
             request.Sampling.Temperature = temperature;
@@ -141,9 +172,9 @@ internal static class GenerateCommand
             request.Sampling.Seed = seed;
         }
 
-        if (run.Parse.GetValue(VectorName) is { } vector)
+        if (run.Parse.GetValue(VectorName) is { } named)
         {
-            request.Steering.Add(SteeringOf(run, vector, run.Parse.GetValue(Coefficient)!.Value));
+            request.Steering.Add(SteeringOf(run, named, run.Parse.GetValue(Coefficient)!.Value));
         }
 
         foreach (string steer in run.Parse.GetValue(Steer) ?? [])
@@ -152,7 +183,22 @@ internal static class GenerateCommand
             request.Steering.Add(SteeringOf(run, name, coefficient));
         }
 
+        foreach (string vector in run.Parse.GetValue(Ablate) ?? [])
+        {
+            var ablation = SteeringOf(run, vector, 1);
+            ablation.Operator = SteeringOperator.Ablate;
+            ablation.Unit = CoefficientUnit.UnitVector;
+            request.Steering.Add(ablation);
+        }
+
         return request;
+    }
+
+    private static async Task<string> PromptAsync(CommandRun run)
+    {
+        string prompt = run.Parse.GetValue(Prompt)!;
+        // The line's end that echo and an editor add is not part of the prompt.
+        return prompt == "-" ? (await Console.In.ReadToEndAsync(run.Cancellation)).TrimEnd('\n', '\r') : prompt;
     }
 
     private static Steering SteeringOf(CommandRun run, string vector, double coefficient)

@@ -18,7 +18,7 @@ internal static class LearnCommand
 
     private static readonly Option<uint[]> Layers = Inputs.Layers("--layer", "Layer, or several: the output of block L, counted from 0. Each gives a vector.");
 
-    private static readonly Option<string?> Pairs = new("--pairs") { Description = "Contrast pairs: a .jsonl file with {\"positive\": ..., \"negative\": ...} on each line.", HelpName = "FILE" };
+    private static readonly Option<string?> Pairs = new("--pairs") { Description = "Contrast pairs: a .jsonl file with {\"positive\": ..., \"negative\": ...} on each line, texts or lists of chat messages.", HelpName = "FILE" };
 
     private static readonly Option<string?> BehaviourName = new("--behaviour") { Description = "Take the contrast pairs of this behaviour of the family, such as cheerful.", HelpName = "NAME" };
 

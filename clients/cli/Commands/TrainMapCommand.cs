@@ -13,7 +13,7 @@ internal static class TrainMapCommand
 
     private static readonly Option<LayerRef> Target = Inputs.LayerOf("--target", "Where the map ends, such as tiny-large:4.");
 
-    private static readonly Option<string?> TextFile = new("--file") { Description = "Texts to read in both models: .txt with one document on each line, or .jsonl with {\"text\": ...}.", HelpName = "FILE" };
+    private static readonly Option<string?> TextFile = new("--file") { Description = "Texts to read in both models: .txt with one document on each line, or .jsonl with {\"text\": ...} or {\"messages\": [...]}.", HelpName = "FILE" };
 
     private static readonly Option<string?> FamilyText = new("--family-text") { Description = "Which text of the family to use instead of --file. Default: in-distribution.", HelpName = "in-distribution|behaviour-free" };
 
@@ -56,7 +56,7 @@ internal static class TrainMapCommand
             fit.Lambda = lambda;
         }
 
-        var request = MapJobs.Request(run.Get(MapName), run.Get(Source), run.Get(Target), TextFiles.ReadTexts(texts), fit);
+        var request = MapJobs.Request(run.Get(MapName), run.Get(Source), run.Get(Target), TextFiles.ReadDocuments(texts), fit);
         await using var mesh = await run.OpenMeshAsync();
         var map = await run.Terminal.ProgressAsync(
             $"reading {request.Documents.Count} documents in both models",

@@ -147,7 +147,17 @@ public sealed class Decoder : IDisposable
             arguments.Add(sin);
         }
 
-        return (Tensor)_script.invoke(function, [.. arguments]);
+        // A number becomes a Scalar here and lives until the call is over: TorchSharp makes one too, but keeps only its handle, and the
+        // finalizer may free it before native code has read it.
+        object[] handed = [.. arguments.Select(argument => argument switch { int number => (object)(Scalar)number, double number => (Scalar)number, _ => argument })];
+        try
+        {
+            return (Tensor)_script.invoke(function, handed);
+        }
+        finally
+        {
+            Array.ForEach(handed, argument => (argument as Scalar)?.Dispose());
+        }
     }
 
     /// <summary>Which keys a token sees: those at positions up to its own, and within the window.</summary>

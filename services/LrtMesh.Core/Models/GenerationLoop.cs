@@ -260,7 +260,7 @@ internal sealed class GenerationLoop : IDisposable
             lengths: [.. sequences.Select((s, i) => s.Cached + real[i])]);
         foreach (var layer in rows.Keys)
         {
-            CountSteered(sequences, layer, rows[layer], tap!.NormsBefore(layer), positions, length);
+            CountSteered(sequences, layer, rows[layer], tap!, positions, length);
         }
 
         return hidden;
@@ -295,13 +295,15 @@ internal sealed class GenerationLoop : IDisposable
         return rows;
     }
 
-    private static void CountSteered(List<LiveSequence> sequences, int layer, long[] rows, float[] norms, long[] positions, int length)
+    private static void CountSteered(List<LiveSequence> sequences, int layer, long[] rows, SteeringTap tap, long[] positions, int length)
     {
+        var norms = tap.NormsBefore(layer);
+        var projections = tap.Projections(layer);
         for (var at = 0; at < rows.Length; at++)
         {
             if (rows[at] != 0)
             {
-                sequences[at / length].Count(layer, (int)positions[at], norms[at]);
+                sequences[at / length].Count(layer, (int)positions[at], norms[at], Array.ConvertAll(projections, of => of[at]));
             }
         }
     }

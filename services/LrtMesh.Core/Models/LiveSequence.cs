@@ -1,4 +1,5 @@
 using LrtMesh.Core.Steering;
+using LrtMesh.V1;
 
 namespace LrtMesh.Core.Models;
 
@@ -7,9 +8,10 @@ internal sealed class LiveSequence
 {
     private readonly SteeringTable _table;
     private readonly int[] _layers;
-    private readonly Dictionary<(int Layer, ulong Active), int> _rows = [];
+    private readonly Dictionary<(int Layer, ulong Active), (int Row, TokenChange Change)> _rows = [];
     private readonly int[] _steered;
     private readonly double[] _relativeChange;
+    private readonly float[] _lengths; // of what each steering adds
     private readonly List<int> _generated = [];
     private readonly TimeSpan _queued;
     private TimeSpan _firstToken;
@@ -22,6 +24,7 @@ internal sealed class LiveSequence
         _layers = [.. Steerings.Select(s => s.Layer).Distinct()];
         _steered = new int[Steerings.Count];
         _relativeChange = new double[Steerings.Count];
+        _lengths = [.. Steerings.Select(s => System.Numerics.Tensors.TensorPrimitives.Norm(s.Direction))];
         _queued = generation.SinceArrival;
     }
 
@@ -82,42 +85,27 @@ internal sealed class LiveSequence
     }
 
     /// <summary>The steering table's row for a token at an absolute position; 0 where nothing steers it.</summary>
-    public int RowAt(int layer, int position)
-    {
-        var active = 0UL;
-        for (var i = 0; i < Steerings.Count; i++)
-        {
-            if (Applies(i, layer, position))
-            {
-                active |= 1UL << i;
-            }
-        }
-
-        if (active == 0)
-        {
-            return 0;
-        }
-
-        if (!_rows.TryGetValue((layer, active), out var row))
-        {
-            _rows[(layer, active)] = row = _table.Acquire(layer, SumOf(active));
-        }
-
-        return row;
-    }
+    public int RowAt(int layer, int position) => Active(layer, position) is var active && active != 0 ? Change(layer, active).Row : 0;
 
     /// <summary>Counts a token that was steered.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="position">The token's absolute position.</param>
     /// <param name="norm">Length of its hidden state before the change.</param>
-    public void Count(int layer, int position, float norm)
+    /// <param name="projections">Its projections on the directions that were taken out, in their order.</param>
+    public void Count(int layer, int position, float norm, float[] projections)
     {
+        var active = Active(layer, position);
+        var change = Change(layer, active).Change;
+        var ablations = 0;
         for (var i = 0; i < Steerings.Count; i++)
         {
-            if (Applies(i, layer, position))
+            if ((active & (1UL << i)) != 0)
             {
                 _steered[i]++;
-                _relativeChange[i] += Steerings[i].DeltaNorm / Math.Max(norm, float.Epsilon);
+                var length = Steerings[i].Operator == SteeringOperator.Ablate
+                    ? change.RemovedLength(ablations, projections[ablations++])
+                    : _lengths[i];
+                _relativeChange[i] += length / Math.Max(norm, float.Epsilon);
             }
         }
     }
@@ -125,7 +113,7 @@ internal sealed class LiveSequence
     /// <summary>Gives its rows back.</summary>
     public void Leave()
     {
-        foreach (var ((layer, _), row) in _rows)
+        foreach (var ((layer, _), (row, _)) in _rows)
         {
             _table.Release(layer, row);
         }
@@ -133,20 +121,29 @@ internal sealed class LiveSequence
         _rows.Clear();
     }
 
-    private bool Applies(int steering, int layer, int position) =>
-        Steerings[steering].Layer == layer && Steerings[steering].AppliesAt(position, Prompt.Count);
-
-    private float[] SumOf(ulong active)
+    /// <summary>One bit for each steering that applies to a token.</summary>
+    private ulong Active(int layer, int position)
     {
-        var sum = new float[Steerings[0].Delta.Length];
+        var active = 0UL;
         for (var i = 0; i < Steerings.Count; i++)
         {
-            if ((active & (1UL << i)) != 0)
+            if (Steerings[i].Layer == layer && Steerings[i].AppliesAt(position, Prompt.Count))
             {
-                System.Numerics.Tensors.TensorPrimitives.Add(sum, Steerings[i].Delta, sum);
+                active |= 1UL << i;
             }
         }
 
-        return sum;
+        return active;
+    }
+
+    private (int Row, TokenChange Change) Change(int layer, ulong active)
+    {
+        if (!_rows.TryGetValue((layer, active), out var entry))
+        {
+            var change = new TokenChange([.. Steerings.Where((_, i) => (active & (1UL << i)) != 0)]);
+            _rows[(layer, active)] = entry = (_table.Acquire(layer, change), change);
+        }
+
+        return entry;
     }
 }

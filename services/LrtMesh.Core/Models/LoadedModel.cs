@@ -1,3 +1,4 @@
+using LrtMesh.Core.Models.Chat;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Tensors;
 using LrtMesh.V1;
@@ -19,10 +20,11 @@ public sealed class LoadedModel : IDisposable
     private readonly ModelThread _thread;
     private bool _disposed;
 
-    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, string digest)
+    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, ChatFormat chat, string digest)
     {
         Name = name;
         Tokenizer = tokenizer;
+        Chat = chat;
         _decoder = decoder;
         _loop = new GenerationLoop(decoder);
         _thread = new ModelThread(name, _loop);
@@ -35,6 +37,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Its tokenizer.</summary>
     public Tokenizer Tokenizer { get; }
 
+    /// <summary>How its conversations are written.</summary>
+    public ChatFormat Chat { get; }
+
     /// <summary>Its sizes and digests.</summary>
     public Model Description { get; }
 
@@ -45,6 +50,7 @@ public sealed class LoadedModel : IDisposable
     public static LoadedModel Load(string name, string folder)
     {
         var tokenizer = Tokenizer.Load(folder);
+        var chat = ChatFormat.Load(folder);
         var decoder = Checkpoint.Load(folder, ScalarType.Float32);
         if (tokenizer.VocabularySize > decoder.Config.Vocabulary)
         {
@@ -54,7 +60,15 @@ public sealed class LoadedModel : IDisposable
                 $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
         }
 
-        return new LoadedModel(name, decoder, tokenizer, DigestOf(folder, tokenizer));
+        return new LoadedModel(name, decoder, tokenizer, chat, DigestOf(folder, tokenizer));
+    }
+
+    /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
+    /// <inheritdoc cref="ChatFormat.Render"/>
+    public IReadOnlyList<TextToken> Encode(V1.Chat chat, bool addGenerationPrompt, string field)
+    {
+        var tokens = Tokenizer.Encode(Chat.Render(chat, addGenerationPrompt, field), addSpecialTokens: false);
+        return tokens.Count > 0 ? tokens : throw LrtMeshException.Invalid(field, "the chat template makes no text of it");
     }
 
     /// <summary>Reads hidden states.</summary>

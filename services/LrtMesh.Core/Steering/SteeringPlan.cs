@@ -2,13 +2,13 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Core.Steering;
 
-/// <summary>One steering of a request, resolved: what is added, where.</summary>
+/// <summary>One steering of a request, resolved: what is done to the hidden state, where.</summary>
 /// <param name="Vector">The vector, with digest and provenance.</param>
 /// <param name="Layer">The layer whose output is steered.</param>
 /// <param name="Positions">Which tokens.</param>
-/// <param name="Delta">What is added to the hidden state, [width].</param>
-/// <param name="DeltaNorm">Its length.</param>
-public sealed record PlannedSteering(SteeringVector Vector, int Layer, PositionRule Positions, float[] Delta, double DeltaNorm)
+/// <param name="Operator">Add or ablate.</param>
+/// <param name="Direction">What is added, or the unit direction that is taken out, [width].</param>
+public sealed record PlannedSteering(SteeringVector Vector, int Layer, PositionRule Positions, SteeringOperator Operator, float[] Direction)
 {
     /// <summary>Whether a token is steered. Positions are absolute, so a KV cache changes nothing.</summary>
     public bool AppliesAt(int position, int promptLength) => Positions switch
@@ -72,13 +72,12 @@ public sealed class SteeringPlan
     private static PlannedSteering Plan(V1.Steering steering, SteeringVector vector)
     {
         var scale = steering.Unit == CoefficientUnit.RawVector ? steering.Coefficient : steering.Coefficient / vector.Info.Norm;
-        var delta = Array.ConvertAll(vector.Elements, element => (float)(scale * element));
         return new PlannedSteering(
             vector,
             steering.HasLayer ? (int)steering.Layer : (int)vector.Info.Layer,
             steering.Positions == PositionRule.Unspecified ? PositionRule.All : steering.Positions,
-            delta,
-            Math.Abs(scale) * vector.Info.Norm);
+            steering.Operator == SteeringOperator.Unspecified ? SteeringOperator.Add : steering.Operator,
+            Array.ConvertAll(vector.Elements, element => (float)(scale * element)));
     }
 
     private static IEnumerable<Violation> Check(V1.Steering steering, string path, Model model)
@@ -96,6 +95,16 @@ public sealed class SteeringPlan
         if (!Enum.IsDefined(steering.Operator))
         {
             yield return new($"{path}.operator", $"{(int)steering.Operator} is not a SteeringOperator");
+        }
+
+        if (steering.Operator == SteeringOperator.Ablate && steering.Coefficient != 1)
+        {
+            yield return new($"{path}.coefficient", $"must be 1 to ablate, and it is {steering.Coefficient}: the direction is taken out whole");
+        }
+
+        if (steering.Operator == SteeringOperator.Ablate && steering.Unit == CoefficientUnit.RawVector)
+        {
+            yield return new($"{path}.unit", "must be the unit vector to ablate: the vector's length plays no part");
         }
 
         if (!Enum.IsDefined(steering.Unit))

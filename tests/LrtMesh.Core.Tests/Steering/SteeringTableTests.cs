@@ -2,6 +2,7 @@ using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.Core.Tensors;
 using LrtMesh.Core.Tests.Models;
+using LrtMesh.V1;
 using TorchSharp;
 using Xunit;
 using static TorchSharp.torch;
@@ -26,8 +27,8 @@ public sealed class SteeringTableTests : IDisposable
         var plain = decoder.Logits(decoder.Read(ids, tap: null));
 
         // Sequences 1 and 3 are steered, with vectors of their own; 0 and 2 are not.
-        var first = table.Acquire(1, Direction(1));
-        var second = table.Acquire(1, Direction(2));
+        var first = table.Acquire(1, Adds(Direction(1)));
+        var second = table.Acquire(1, Adds(Direction(2)));
         var rows = new long[24];
         rows.AsSpan(6, 6).Fill(first);
         rows.AsSpan(18, 6).Fill(second);
@@ -52,7 +53,7 @@ public sealed class SteeringTableTests : IDisposable
         using var decoder = Checkpoint.Load(_checkpoint.Folder, ScalarType.Float32);
         using var table = new SteeringTable(32);
         var direction = Direction(3);
-        var rows = Enumerable.Repeat((long)table.Acquire(2, direction), 5).ToArray();
+        var rows = Enumerable.Repeat((long)table.Acquire(2, Adds(direction)), 5).ToArray();
         var ids = randint(0, 300, [1, 5], ScalarType.Int64);
         var capture = new CaptureTap([2]);
         decoder.Read(ids, capture);
@@ -72,10 +73,10 @@ public sealed class SteeringTableTests : IDisposable
     public void A_full_table_grows_and_keeps_its_rows()
     {
         using var table = new SteeringTable(4);
-        var rows = Enumerable.Range(1, 100).Select(i => table.Acquire(0, [i, i, i, i])).ToList();
+        var rows = Enumerable.Range(1, 100).Select(i => table.Acquire(0, Adds([i, i, i, i]))).ToList();
         Assert.Equal(100, rows.Distinct().Count());
         Assert.DoesNotContain(0, rows);
-        var elements = table.Rows(0).Floats().ToArray();
+        var elements = table.Added(0).Floats().ToArray();
         Assert.All(rows, row => Assert.Equal(rows.IndexOf(row) + 1, elements[row * 4]));
         Assert.All(elements[..4], element => Assert.Equal(0, element));
     }
@@ -84,10 +85,97 @@ public sealed class SteeringTableTests : IDisposable
     public void A_layer_that_nobody_steers_any_more_leaves_the_table()
     {
         using var table = new SteeringTable(4);
-        var row = table.Acquire(2, [1, 2, 3, 4]);
+        var row = table.Acquire(2, Adds([1, 2, 3, 4]));
         Assert.Equal([2], table.Layers);
         table.Release(2, row);
         Assert.Empty(table.Layers);
+    }
+
+    [Fact]
+    public void What_is_ablated_and_added_in_a_row_is_done_one_after_the_other()
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        using var decoder = Checkpoint.Load(_checkpoint.Folder, ScalarType.Float32);
+        using var table = new SteeringTable(32);
+        // Sequence 0: add, ablate, add, ablate. Sequence 1: one ablation. Sequence 2: nothing.
+        PlannedSteering[] several = [Step(1, ablates: false), Step(2, ablates: true), Step(3, ablates: false), Step(4, ablates: true)];
+        PlannedSteering[] one = [Step(5, ablates: true)];
+        var (severalChange, oneChange) = (new TokenChange(several), new TokenChange(one));
+        var rows = new long[15];
+        rows.AsSpan(0, 5).Fill(table.Acquire(1, severalChange));
+        rows.AsSpan(5, 5).Fill(table.Acquire(1, oneChange));
+        var ids = randint(0, 300, [3, 5], ScalarType.Int64);
+        var plain = new CaptureTap([1]);
+        decoder.Read(ids, plain);
+        var tap = new SteeringTap(table, new Dictionary<int, long[]> { [1] = rows });
+        var steered = new LastOf(tap);
+        decoder.Read(ids, steered);
+
+        var got = steered.Hidden!.Floats().ToArray();
+        var before = plain[1].Floats().ToArray();
+        for (var token = 0; token < 15; token++)
+        {
+            var expected = Array.ConvertAll(before[(token * 32)..((token + 1) * 32)], h => (double)h);
+            var steps = token < 5 ? several : token < 10 ? one : [];
+            var ablations = 0;
+            foreach (var step in steps)
+            {
+                var projection = step.Operator == SteeringOperator.Ablate ? expected.Zip(step.Direction, (h, u) => h * u).Sum() : -1;
+                if (step.Operator == SteeringOperator.Ablate)
+                {
+                    var measured = tap.Projections(1)[ablations][token];
+                    Assert.Equal(Math.Abs(projection), (token < 5 ? severalChange : oneChange).RemovedLength(ablations++, measured), 4);
+                }
+
+                expected = [.. expected.Zip(step.Direction, (h, u) => h - (projection * u))];
+            }
+
+            for (var i = 0; i < 32; i++)
+            {
+                Assert.Equal(expected[i], got[(token * 32) + i], 4);
+            }
+        }
+
+        // Beside them, who asked for nothing gets the same bits.
+        Assert.Equal(before[320..], got[320..]);
+    }
+
+    [Fact]
+    public void A_row_that_is_given_back_takes_nothing_out_of_the_next()
+    {
+        using var table = new SteeringTable(4);
+        var ablation = new TokenChange([new PlannedSteering(null!, 0, PositionRule.All, SteeringOperator.Ablate, [1, 0, 0, 0])]);
+        var kept = table.Acquire(0, ablation);
+        var row = table.Acquire(0, ablation);
+        table.Release(0, row);
+        Assert.Equal(row, table.Acquire(0, Adds([1, 2, 3, 4])));
+        Assert.All(table.Removed(0)[0].Floats().Slice(row * 4, 4).ToArray(), element => Assert.Equal(0, element));
+        Assert.Equal(1, table.Removed(0)[0].Floats()[kept * 4]);
+    }
+
+    private static TokenChange Adds(float[] delta) => new([new PlannedSteering(null!, 0, PositionRule.All, SteeringOperator.Add, delta)]);
+
+    private static PlannedSteering Step(int seed, bool ablates)
+    {
+        var direction = Direction(seed);
+        var length = Math.Sqrt(direction.Sum(element => (double)element * element));
+        return new PlannedSteering(
+            null!, 1, PositionRule.All, ablates ? SteeringOperator.Ablate : SteeringOperator.Add,
+            ablates ? Array.ConvertAll(direction, element => (float)(element / length)) : direction);
+    }
+
+    /// <summary>Keeps what another tap makes of layer 1.</summary>
+    private sealed class LastOf(Tap inner) : Tap
+    {
+        public TorchSharp.torch.Tensor? Hidden { get; private set; }
+
+        public override TorchSharp.torch.Tensor AfterBlock(int layer, TorchSharp.torch.Tensor hidden)
+        {
+            var changed = inner.AfterBlock(layer, hidden);
+            Hidden = layer == 1 ? changed : Hidden;
+            return changed;
+        }
     }
 
     private static float[] Direction(int seed)

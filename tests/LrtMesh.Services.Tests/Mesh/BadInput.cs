@@ -67,7 +67,12 @@ internal static class BadInput
 
         // GenerationService
         ["generate: unknown model"] = Generate(request => request.Model = "source", NotFound, "model", "target"),
-        ["generate: no input"] = Generate(request => request.ClearInput(), InvalidArgument, "input", "prompt or prompt_ids"),
+        ["generate: no input"] = Generate(request => request.ClearInput(), InvalidArgument, "input", "prompt, prompt_ids or chat"),
+        ["generate: chat without messages"] = Generate(request => request.Chat = new Chat(), InvalidArgument, "chat.messages", "at least one"),
+        ["generate: chat that the template refuses"] = Generate(
+            request => request.Chat = new Chat { Messages = { new ChatMessage { Role = "alien", Content = "x" } } }, InvalidArgument, "chat", "Only user and assistant may speak, not alien"),
+        ["generate: ablation by half"] = Steer(
+            steering => (steering.Operator, steering.Coefficient) = (SteeringOperator.Ablate, 0.5), InvalidArgument, "steering[0].coefficient", "must be 1"),
         ["generate: empty prompt"] = Generate(request => request.Prompt = "", InvalidArgument, "prompt", "not be empty"),
         ["generate: no ids"] = Generate(request => request.PromptIds = new TokenIds(), InvalidArgument, "prompt_ids.ids", "at least one"),
         ["generate: id beyond the vocabulary"] = Generate(request => request.PromptIds = new TokenIds { Ids = { 320 } }, InvalidArgument, "prompt_ids.ids[0]", "below 320"),
