@@ -9,35 +9,47 @@ namespace LrtMesh.Core.Models;
 /// <param name="frequencies">Radians a position, [width/2].</param>
 /// <param name="magnitude">Multiplies both.</param>
 /// <param name="context">Positions at most.</param>
-internal sealed class RotaryTable(double[] frequencies, double magnitude, int context) : IDisposable
+internal sealed class RotaryTable : IDisposable
 {
-    private Tensor? _cos; // [reached, width]
-    private Tensor? _sin; // [reached, width]
+    private const int FirstReach = 64;
+
+    private readonly double[] _frequencies;
+    private readonly double _magnitude;
+    private readonly int _context;
+    private Tensor _cos; // [reached, width]
+    private Tensor _sin; // [reached, width]
+
+    public RotaryTable(double[] frequencies, double magnitude, int context)
+    {
+        (_frequencies, _magnitude, _context) = (frequencies, magnitude, context);
+        (_cos, _sin) = Compute(Math.Min(FirstReach, context));
+    }
 
     /// <summary>Both for the positions 0 to <paramref name="reach"/> − 1 at least, [reached, width].</summary>
     public (Tensor Cos, Tensor Sin) To(int reach)
     {
-        if (_cos is null || _sin is null || _cos.size(0) < reach)
+        if (_cos.size(0) < reach)
         {
-            Grow(Math.Max(reach, (int)Math.Min(context, 2L * reach)));
+            Dispose();
+            (_cos, _sin) = Compute(Math.Max(reach, (int)Math.Min(_context, 2L * reach)));
         }
 
-        return (_cos!, _sin!);
+        return (_cos, _sin);
     }
 
     public void Dispose()
     {
-        _cos?.Dispose();
-        _sin?.Dispose();
+        _cos.Dispose();
+        _sin.Dispose();
     }
 
-    private void Grow(int reach)
+    private (Tensor Cos, Tensor Sin) Compute(int reach)
     {
-        Dispose();
         using var scope = NewDisposeScope();
-        var angles = arange(reach, ScalarType.Float64).unsqueeze(1) * tensor(frequencies, ScalarType.Float64); // [reach, width/2]
+        var angles = arange(reach, ScalarType.Float64).unsqueeze(1) * tensor(_frequencies, ScalarType.Float64); // [reach, width/2]
         var both = cat([angles, angles], -1);
-        _cos = (both.cos() * magnitude).to(ScalarType.Float32).DetachFromDisposeScope();
-        _sin = (both.sin() * magnitude).to(ScalarType.Float32).DetachFromDisposeScope();
+        return (
+            (both.cos() * _magnitude).to(ScalarType.Float32).DetachFromDisposeScope(),
+            (both.sin() * _magnitude).to(ScalarType.Float32).DetachFromDisposeScope());
     }
 }
