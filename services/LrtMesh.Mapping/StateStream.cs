@@ -123,8 +123,9 @@ internal sealed class StateStream : IDisposable
         {
             await _call.RequestStream.WriteAsync(request, _cancellation);
         }
-        catch (Exception e) when (e is RpcException or InvalidOperationException or IOException && !_cancellation.IsCancellationRequested)
+        catch (Exception e) when (e is RpcException or InvalidOperationException or IOException)
         {
+            _cancellation.ThrowIfCancellationRequested();
             await NextAsync(Part.None); // the reading side knows why the call ended
             throw;
         }

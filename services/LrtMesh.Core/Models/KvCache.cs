@@ -63,13 +63,9 @@ public sealed class KvCache : IDisposable
             var grown = new Tensor[old.Length];
             for (var layer = 0; layer < old.Length; layer++) // one layer at a time, so that little is held twice
             {
+                using var scope = NewDisposeScope();
                 grown[layer] = Allocate(slots, capacity);
-                using (var source = old[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens))
-                using (var destination = grown[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens))
-                {
-                    destination.copy_(source).Dispose();
-                }
-
+                grown[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens).copy_(old[layer].narrow(0, 0, keptSlots).narrow(1, 0, keptTokens));
                 old[layer].Dispose();
             }
 

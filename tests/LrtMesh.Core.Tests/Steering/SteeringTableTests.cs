@@ -125,7 +125,7 @@ public sealed class SteeringTableTests : IDisposable
                 if (step.Operator == SteeringOperator.Ablate)
                 {
                     var measured = tap.Projections(1)[ablations][token];
-                    Assert.Equal(Math.Abs(projection), (token < 5 ? severalChange : oneChange).RemovedLength(ablations++, measured), 4);
+                    Assert.Equal(Math.Abs(projection), (token < 5 ? severalChange : oneChange).RemovedLength(ablations++, measured), 1e-5);
                 }
 
                 expected = [.. expected.Zip(step.Direction, (h, u) => h - (projection * u))];
@@ -133,7 +133,7 @@ public sealed class SteeringTableTests : IDisposable
 
             for (var i = 0; i < 32; i++)
             {
-                Assert.Equal(expected[i], got[(token * 32) + i], 4);
+                Assert.Equal(expected[i], got[(token * 32) + i], 1e-5);
             }
         }
 
