@@ -90,14 +90,15 @@ public sealed class EmbeddedStore : IAsyncDisposable
     {
         try
         {
-            // Pages hold the largest piece of a record (4 MiB) several times over; what no longer fits in memory goes to the log on
-            // disk. RandomAccess needs no libaio.
+            // Pages hold the largest piece of a record (4 MiB) several times over. All stays in memory, which is taken as it is needed:
+            // --memory is more than an embedded store ever holds, since Garnet 2.2.8 may end the process when it moves a large value to
+            // disk while another is replaced (its pull request 2017). RandomAccess needs no libaio.
             var server = new GarnetServer(
             [
                 "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
                 "--logdir", folder, "--checkpointdir", folder, "--device-type", "RandomAccess", "--storage-tier",
                 "--aof", "--aof-commit-wait", "--recover", "--fail-on-recovery-error",
-                "--index", "4m", "--page", "8m", "--memory", "64m", "--aof-page-size", "16m", "--aof-memory", "32m",
+                "--index", "4m", "--page", "8m", "--memory", "1024g", "--aof-page-size", "16m", "--aof-memory", "32m",
                 "--logger-level", "None", "--disable-console-logger", "-q",
             ]);
             try

@@ -36,9 +36,9 @@ public sealed class EmbeddedStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task More_than_fits_its_memory_is_kept_on_disk()
+    public async Task Many_times_a_page_is_there_after_a_restart()
     {
-        // 96 MiB in all, where 64 MiB are held in memory.
+        // 96 MiB in all.
         const int Maps = 6;
         await using (var embedded = EmbeddedStore.Start(_folder, 0))
         {
