@@ -1,11 +1,13 @@
 using System.CommandLine;
 using LrtMesh.Core;
 using LrtMesh.Standalone;
+using LrtMesh.Standalone.Bench;
 
 var root = new RootCommand("The roles of LrtMesh in one process, and the commands that compute locally.")
 {
     UpCommand.Create(),
     TrainFamilyCommand.Create(),
+    BenchCommand.Create(),
 };
 try
 {

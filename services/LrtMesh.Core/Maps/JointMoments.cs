@@ -33,12 +33,8 @@ public sealed class JointMoments
     internal JointMoments(MomentLayout layout, ReadOnlySpan<float> origin)
     {
         Layout = layout;
-        _origins = new float[layout.Widths.Count][];
-        for (var i = 0; i < _origins.Length; i++)
-        {
-            _origins[i] = origin.Slice(layout.Starts[i], layout.Widths[i]).ToArray();
-        }
-
+        _origins = [.. layout.Widths.Select(width => new float[width])];
+        MoveTo(origin);
         _sums = [.. layout.Widths.Select(width => new double[width])];
         _squares = [.. layout.Widths.Select(width => new double[(long)width * width])];
         _crosses = [.. layout.Pairs.Select(p => new double[(long)layout.Widths[p.X] * layout.Widths[p.Y]])];
@@ -118,6 +114,15 @@ public sealed class JointMoments
 
         Rows += count;
         _mirrored = false;
+    }
+
+    /// <summary>Sets the origin that the sums are about; they are not changed.</summary>
+    internal void MoveTo(ReadOnlySpan<float> origin)
+    {
+        for (var i = 0; i < _origins.Length; i++)
+        {
+            origin.Slice(Layout.Starts[i], _origins[i].Length).CopyTo(_origins[i]);
+        }
     }
 
     /// <summary>Σzzᵀ of a layer of which the upper triangle alone counts, to be saved or read into.</summary>

@@ -49,7 +49,7 @@ public sealed class MomentAccumulator
         }
 
         (Layout, Shuffled, SampleRows) = (layout, shuffled, sampleRows);
-        Waiting = [.. Enumerable.Range(0, folds).Select(_ => new float[BlockRows * layout.Width])];
+        Waiting = [.. Enumerable.Range(0, folds).Select(_ => new float[checked(BlockRows * layout.Width)])];
         WaitingRows = new int[folds];
         Sample = new HeldOutSample(layout.Widths, sampleRows);
     }
@@ -350,7 +350,7 @@ public sealed class MomentAccumulator
         {
             if (layers[i].Length / Layout.Widths[i] is var others && others != rows)
             {
-                throw LrtMeshException.Invalid(Side(i), $"must have the {rows} rows that {(i == 1 && layers.Length == 2 ? "the source" : Side(0))} has, not {others}");
+                throw LrtMeshException.Invalid(Side(i), $"must have the {rows} rows that {Side(0)} has, not {others}");
             }
         }
 

@@ -80,7 +80,7 @@ public static class MomentFile
             return LoadChecked(stream);
         }
         catch (Exception e) when (e is EndOfStreamException or JsonException or FormatException or OverflowException or KeyNotFoundException
-            or InvalidOperationException or ArgumentException)
+            or InvalidOperationException or ArgumentException or IndexOutOfRangeException)
         {
             throw Damaged($"is cut off or has no such header ({e.Message})");
         }
@@ -258,6 +258,12 @@ public static class MomentFile
                 throw Damaged("has metadata that do not fit its length");
             }
 
+            var needed = MomentAccumulator.BytesNeeded(layout, waiting.Length, shuffled, (int)Numbers("sample_rows")[0]);
+            if (needed > GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)
+            {
+                throw new LrtMeshException(ErrorReason.ResourceExhausted, $"moments: the record takes {needed >> 20} MiB, more than there is here");
+            }
+
             var moments = new MomentAccumulator(layout, waiting.Length, shuffled, (int)Numbers("sample_rows")[0])
             {
                 Rows = Numbers("rows")[0],
@@ -374,6 +380,12 @@ public static class MomentFile
         {
             _moments.Sample.Restore(_seen, _priorities, _sample);
             _moments.ControlSums?.Starts.AddRange(_starts.Select(s => (int)s));
+            foreach (var sums in _moments.Sums ?? [])
+            {
+                sums.MoveTo(_moments.Origin);
+            }
+
+            _moments.ControlSums?.MoveTo(_moments.Origin);
             return _moments;
         }
     }

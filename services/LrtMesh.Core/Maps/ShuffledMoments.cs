@@ -28,8 +28,8 @@ internal sealed class ShuffledMoments
     {
         (_layout, _origin) = (layout, origin);
         Waiting = new float[PendingRows * layout.Width];
-        Moments = [.. layout.Pairs.Select(p =>
-            new CrossMoments(Part(origin, p.X), Part(origin, p.Y)))];
+        Moments = [.. layout.Pairs.Select(p => new CrossMoments(new float[layout.Widths[p.X]], new float[layout.Widths[p.Y]]))];
+        MoveTo(origin);
     }
 
     /// <summary>What is summed for each pair.</summary>
@@ -104,7 +104,16 @@ internal sealed class ShuffledMoments
         }
     }
 
-    private float[] Part(float[] row, int layer) => row.AsSpan(_layout.Starts[layer], _layout.Widths[layer]).ToArray();
+    /// <summary>Sets the origin that the sums are about; they are not changed.</summary>
+    public void MoveTo(ReadOnlySpan<float> origin)
+    {
+        for (var pair = 0; pair < Moments.Length; pair++)
+        {
+            var (x, y) = _layout.Pairs[pair];
+            origin.Slice(_layout.Starts[x], _layout.Widths[x]).CopyTo(Moments[pair].OriginX);
+            origin.Slice(_layout.Starts[y], _layout.Widths[y]).CopyTo(Moments[pair].OriginY);
+        }
+    }
 
     // SplitMix64: a fixed seed makes the control the same in every run.
     private ulong Next() => HeldOutSample.Mix(Random += Seed);

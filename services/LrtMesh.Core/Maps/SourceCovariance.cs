@@ -11,7 +11,8 @@ namespace LrtMesh.Core.Maps;
 /// Products were summed in float32, so that Σxx[i, j] about the origin is known to about ε·√(Σxx[i, i]·Σxx[j, j]). A
 /// dimension whose variance is below that is constant; an eigenvalue below what such errors amount to along its vector
 /// is not told from 0: rows too few, or dimensions that depend on each other. Taken dimension by dimension, the bound
-/// holds beside a dimension 10⁴ times as large as the others.
+/// holds beside a dimension 10⁴ times as large as the others. Of the bound, 4·√d is what errors of single elements make
+/// together, and 2·√(rows of a block) what they are where a narrow product is summed row after row.
 /// </remarks>
 internal sealed class SourceCovariance
 {
@@ -27,7 +28,7 @@ internal sealed class SourceCovariance
         Varies = (variances > moments.SquaresX * (Math.Sqrt(MomentAccumulator.BlockRows) * FloatRounding)).to(ScalarType.Float64);
         Scale = standardize ? where(Varies > 0, variances, ones_like(variances)).sqrt() : ones_like(variances);
         Matrix = moments.Xx.div(Scale.unsqueeze(1)).div_(Scale).mul_(outer(Varies, Varies));
-        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(4 * Math.Sqrt(Width) * FloatRounding);
+        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(((4 * Math.Sqrt(Width)) + (2 * Math.Sqrt(MomentAccumulator.BlockRows))) * FloatRounding);
         ConstantDimensions = Width - (int)Varies.sum().item<double>();
     }
 

@@ -162,7 +162,7 @@ public class MomentAccumulatorTests : TorchLeakCheck
             for (var document = 0; document < 200; document++)
             {
                 var x = Enumerable.Range(document * 100, 100).Select(v => (float)v).ToArray();
-                moments.Add(2, x, [.. x.Select(v => -v)]);
+                moments.Add(2, x, x.Select(v => -v).ToArray());
             }
 
             return moments.Sample;
