@@ -119,7 +119,10 @@ public sealed class MomentAccumulator
         // A block's rows once more in torch; the control's rows wait, and are copied per pair.
         var gather = (folds * (sums + (BlockRows * row))) + ((sampleRows + BlockRows) * row);
         var control = shuffled ? crosses + (3 * ShuffledMoments.BlockRows * row) : 0;
-        var fit = pairs.Aggregate((Int128)0, (most, p) => Int128.Max(most, Ridge.BytesNeeded(widths[p.X], widths[p.Y])));
+
+        // The sample's rows are copied for a pair, and mapped in float64.
+        var fit = pairs.Aggregate((Int128)0, (most, p) => Int128.Max(
+            most, Ridge.BytesNeeded(widths[p.X], widths[p.Y]) + (((Int128)widths[p.X] + widths[p.Y]) * sampleRows * 6 * sizeof(float))));
         return (long)Int128.Min(long.MaxValue, gather + control + fit);
     }
 

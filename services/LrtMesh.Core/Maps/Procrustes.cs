@@ -68,7 +68,7 @@ public static class Procrustes
             var steepness = Inner(gradient, downhill);
 
             // What a step could still gain is about half of this; below rounding of the objective nothing is left to gain.
-            if (steepness <= 1e-14 * Math.Abs(at.Value))
+            if (steepness <= 1e-11 * Math.Abs(at.Value))
             {
                 return new Descent(at.Rotation, at.Factor, at.Value, iteration, Converged: true);
             }

@@ -19,6 +19,8 @@ internal sealed class SourceCovariance
     /// <summary>Half a unit in the last place of a float32 just above 1.</summary>
     private const double FloatRounding = 1.0 / (1 << 24);
 
+    private const double DoubleRounding = 1.0 / (1L << 52);
+
     private readonly Tensor _rounding; // [ds], Σx² about the origin in units of Matrix
 
     public SourceCovariance(CentredMoments moments, bool standardize)
@@ -53,8 +55,8 @@ internal sealed class SourceCovariance
     /// <summary>More than rounding can make of any eigenvalue.</summary>
     public double MostNoise => _rounding.max().item<double>();
 
-    /// <summary>What rounding can make of the eigenvalue of each column of a basis, [columns].</summary>
-    public Tensor Noise(Tensor basis) => basis.square().t().mv(_rounding);
+    /// <summary>What rounding can make of the eigenvalue of each column of a basis, [columns]: of products, and of the decomposition in float64.</summary>
+    public Tensor Noise(Tensor basis) => basis.square().t().mv(_rounding).add_(DoubleRounding * Matrix.trace().item<double>());
 
     /// <summary>Σyx divided by the scales, 0 where a dimension is constant, [dt, ds].</summary>
     public Tensor Cross(CentredMoments moments) => moments.Xy.t().mul(Varies).div_(Scale);
