@@ -55,7 +55,6 @@ public class ProcrustesTests : TorchLeakCheck
         var moments = rows.Accumulate(Folds).Pair();
         var fit = Procrustes.Fit(moments, scale);
         Assert.True(fit.Converged);
-        Assert.True(fit.Iterations > 0);
         Assert.InRange(RowTensors.Difference(rotation * factor, RowTensors.MapOf(fit)), 0, 1e-3);
         Assert.InRange(fit.R2, 1 - 1e-5, 1);
 
@@ -75,6 +74,7 @@ public class ProcrustesTests : TorchLeakCheck
         var random = new Random(5);
         var rows = PairedRows.Affine(5, 10, 4, 20, 40, noise: 3);
         var fit = Procrustes.Fit(rows.Accumulate(Folds).Pair(), scale);
+        Assert.True(fit.Converged && fit.Iterations > 0, $"{fit.Iterations} steps"); // with noise neither start is the answer
         var map = RowTensors.MapOf(fit); // [dt, ds]
         var square = map.matmul(map.t());
         var factor = square[0, 0].sqrt();
