@@ -64,12 +64,12 @@ public sealed class MapFitter(ModelEndpoints endpoints)
 
         // 3.
         await report(JobState.Solving, request.Documents.Count, moments.Rows);
-        var solved = Ridge.Fit(moments, fit.HasLambda ? fit.Lambda : null);
+        var solved = Ridge.Fit(moments.Pair(), fit.HasLambda ? fit.Lambda : null);
         cancellation.ThrowIfCancellationRequested();
         var maps = new List<AffineMap> { solved.ToAffineMap(Describe(request, source.Model, target.Model, shuffled: false)) };
         if (fit.ShuffledControl)
         {
-            maps.Add(Ridge.FitShuffled(moments, solved.Lambda).ToAffineMap(Describe(request, source.Model, target.Model, shuffled: true)));
+            maps.Add(Ridge.FitShuffled(moments.Pair(), solved.Lambda).ToAffineMap(Describe(request, source.Model, target.Model, shuffled: true)));
         }
 
         foreach (var map in maps)
@@ -114,7 +114,7 @@ public sealed class MapFitter(ModelEndpoints endpoints)
             }
         }
 
-        moments.Add(fold, CollectionsMarshal.AsSpan(x), CollectionsMarshal.AsSpan(y));
+        moments.Add(fold, x.ToArray(), y.ToArray());
     }
 
     private static V1.AffineMap Describe(CreateMapJobRequest request, Model source, Model target, bool shuffled)

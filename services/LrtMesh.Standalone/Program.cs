@@ -1,6 +1,7 @@
 using System.CommandLine;
 using LrtMesh.Core;
 using LrtMesh.Standalone;
+using LrtMesh.Standalone.Bench;
 
 var root = new RootCommand("The roles of LrtMesh in one process, and the commands that compute locally.")
 {
@@ -8,6 +9,7 @@ var root = new RootCommand("The roles of LrtMesh in one process, and the command
     TrainFamilyCommand.Create(),
     RandomModelCommand.Create(),
     VerifyCommand.Create(),
+    BenchCommand.Create(),
 };
 try
 {

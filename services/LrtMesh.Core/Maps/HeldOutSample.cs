@@ -6,43 +6,81 @@ namespace LrtMesh.Core.Maps;
 /// </summary>
 public sealed class HeldOutSample
 {
-    /// <summary>Most rows kept.</summary>
-    public const int Capacity = 4096;
+    /// <summary>Most rows kept, unless the accumulator says otherwise.</summary>
+    public const int DefaultCapacity = 4096;
 
-    private readonly int _sourceWidth;
-    private readonly int _targetWidth;
+    private readonly IReadOnlyList<int> _widths;
+    private readonly int _capacity;
     private readonly PriorityQueue<int, ulong> _slots = new(Comparer<ulong>.Create((a, b) => b.CompareTo(a))); // greatest priority first
-    private float[] _x = [];
-    private float[] _y = [];
-    private ulong _seen;
+    private readonly float[][] _rows; // of each layer [at least Rows, d]
 
-    internal HeldOutSample(int sourceWidth, int targetWidth) => (_sourceWidth, _targetWidth) = (sourceWidth, targetWidth);
+    internal HeldOutSample(IReadOnlyList<int> widths, int capacity)
+    {
+        (_widths, _capacity) = (widths, capacity);
+        _rows = [.. widths.Select(_ => Array.Empty<float>())];
+    }
 
     /// <summary>Rows kept.</summary>
     public int Rows => _slots.Count;
 
-    /// <summary>Kept source rows, [rows, ds].</summary>
-    public ReadOnlySpan<float> X => _x.AsSpan(0, Rows * _sourceWidth);
+    /// <summary>Rows looked at; a row's number decides whether it is kept.</summary>
+    internal ulong Seen { get; private set; }
 
-    /// <summary>Kept target rows, [rows, dt].</summary>
-    public ReadOnlySpan<float> Y => _y.AsSpan(0, Rows * _targetWidth);
+    /// <summary>Kept rows of a layer, [rows, d].</summary>
+    public ReadOnlySpan<float> Layer(int layer) => _rows[layer].AsSpan(0, Rows * _widths[layer]);
 
-    internal void Add(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    /// <summary>Priority of each kept row.</summary>
+    internal ulong[] Priorities()
     {
-        for (var row = 0; row < x.Length / _sourceWidth; row++)
+        var priorities = new ulong[Rows];
+        foreach (var (slot, priority) in _slots.UnorderedItems)
         {
-            Add(Mix(++_seen), x.Slice(row * _sourceWidth, _sourceWidth), y.Slice(row * _targetWidth, _targetWidth));
+            priorities[slot] = priority;
+        }
+
+        return priorities;
+    }
+
+    internal void Add(ReadOnlySpan<ReadOnlyMemory<float>> layers)
+    {
+        for (var row = 0; row < layers[0].Length / _widths[0]; row++)
+        {
+            if (Take(Mix(++Seen)) is { } slot)
+            {
+                for (var i = 0; i < _rows.Length; i++)
+                {
+                    Put(slot, i, layers[i].Span.Slice(row * _widths[i], _widths[i]));
+                }
+            }
         }
     }
 
     internal void Add(HeldOutSample other)
     {
-        foreach (var (slot, priority) in other._slots.UnorderedItems)
+        foreach (var (from, priority) in other._slots.UnorderedItems)
         {
-            Add(priority, other._x.AsSpan(slot * _sourceWidth, _sourceWidth), other._y.AsSpan(slot * _targetWidth, _targetWidth));
+            if (Take(priority) is { } slot)
+            {
+                for (var i = 0; i < _rows.Length; i++)
+                {
+                    Put(slot, i, other._rows[i].AsSpan(from * _widths[i], _widths[i]));
+                }
+            }
         }
 
-        _seen += other._seen;
+        Seen += other.Seen;
+    }
+
+    /// <summary>Puts back what was saved: rows in their slots.</summary>
+    internal void Restore(ulong seen, ReadOnlySpan<ulong> priorities, float[][] rows)
+    {
+        Seen = seen;
+        for (var slot = 0; slot < priorities.Length; slot++)
+        {
+            _slots.Enqueue(slot, priorities[slot]);
+        }
+
+        rows.CopyTo(_rows, 0);
     }
 
     /// <summary>The mixing function of SplitMix64.</summary>
@@ -53,31 +91,32 @@ public sealed class HeldOutSample
         return value ^ (value >> 31);
     }
 
-    private void Add(ulong priority, ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    /// <summary>The slot for a row of this priority, or null if it is not kept.</summary>
+    private int? Take(ulong priority)
     {
-        var slot = Rows;
-        if (slot < Capacity)
+        if (Rows < _capacity)
         {
+            var slot = Rows;
             _slots.Enqueue(slot, priority);
-            if (Rows * _sourceWidth > _x.Length)
-            {
-                var rows = Math.Min(Capacity, Math.Max(64, 2 * slot));
-                Array.Resize(ref _x, rows * _sourceWidth);
-                Array.Resize(ref _y, rows * _targetWidth);
-            }
+            return slot;
         }
-        else
+
+        if (!_slots.TryPeek(out var worst, out var greatest) || priority >= greatest)
         {
-            _slots.TryPeek(out slot, out var greatest);
-            if (priority >= greatest)
-            {
-                return;
-            }
-
-            _slots.DequeueEnqueue(slot, priority);
+            return null;
         }
 
-        x.CopyTo(_x.AsSpan(slot * _sourceWidth));
-        y.CopyTo(_y.AsSpan(slot * _targetWidth));
+        _slots.DequeueEnqueue(worst, priority);
+        return worst;
+    }
+
+    private void Put(int slot, int layer, ReadOnlySpan<float> row)
+    {
+        if ((slot + 1) * row.Length > _rows[layer].Length)
+        {
+            Array.Resize(ref _rows[layer], Math.Min(_capacity, Math.Max(64, 2 * slot)) * row.Length);
+        }
+
+        row.CopyTo(_rows[layer].AsSpan(slot * row.Length));
     }
 }

@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Numerics.Tensors;
 
 namespace LrtMesh.Core.Maps;
 
 /// <summary>
-/// Gathers the moments of one layer pair, fold by fold, from documents as they pass. The last fold is held out of every fit
+/// Gathers the moments of a layout's layers, fold by fold, from documents as they pass. The last fold is held out of every fit
 /// and of the choice of λ. Not for two threads at once; torch tensors live only inside a call, so calls may come from
 /// different threads.
 /// </summary>
@@ -11,226 +12,386 @@ namespace LrtMesh.Core.Maps;
 /// Rows of a fold wait until a block of <see cref="BlockRows"/> is full, since one large product is far faster than many small
 /// ones; in one of many more rows, float32 would lose the seventh digit. The provisional mean is the median of
 /// the first document's rows, which a single token far from all others (as the first of a text often is) does not move; all folds
-/// share it.
+/// share it. What was gathered can be saved between two documents and goes on from there as if nothing had happened, bit for bit
+/// (<see cref="MomentFile"/>); looking at a fold ends its block, and so does change the last bits of what follows.
 /// </remarks>
 public sealed class MomentAccumulator
 {
     /// <summary>Rows in a block of products.</summary>
-    public const int BlockRows = 256;
+    public const int BlockRows = 512;
 
     // Squares of larger values, summed over a block, would leave float32's range.
     private const float LargestMagnitude = 1e15f;
 
-    private readonly bool _shuffled;
-    private readonly float[][] _pendingX; // per fold [BlockRows, ds]
-    private readonly float[][] _pendingY; // per fold [BlockRows, dt]
-    private readonly int[] _pending; // rows that wait, per fold
-    private PairMoments[]? _folds;
-    private ShuffledMoments? _control;
-
-    /// <summary>No rows yet. See <see cref="BytesNeeded"/> for the memory that it will take.</summary>
+    /// <summary>No rows of one pair of layers yet.</summary>
     /// <param name="sourceWidth">ds, width of the source's rows.</param>
     /// <param name="targetWidth">dt, width of the target's rows.</param>
     /// <param name="folds">At least 3: two to choose λ by, and the last one held out.</param>
     /// <param name="shuffled">Gather the control's moments too.</param>
     /// <exception cref="LrtMeshException">InvalidArgument: too few folds.</exception>
     public MomentAccumulator(int sourceWidth, int targetWidth, int folds, bool shuffled)
+        : this(MomentLayout.Pair(sourceWidth, targetWidth), folds, shuffled)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(sourceWidth, 1);
-        ArgumentOutOfRangeException.ThrowIfLessThan(targetWidth, 1);
+    }
+
+    /// <summary>No rows yet. See <see cref="BytesNeeded(MomentLayout, int, bool, int)"/> for the memory that it will take.</summary>
+    /// <param name="layout">Layers and pairs.</param>
+    /// <param name="folds">At least 3: two to choose λ by, and the last one held out.</param>
+    /// <param name="shuffled">Gather the control's moments too.</param>
+    /// <param name="sampleRows">Most held-out rows kept, 0 or more.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument: too few folds.</exception>
+    public MomentAccumulator(MomentLayout layout, int folds, bool shuffled, int sampleRows = HeldOutSample.DefaultCapacity)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(sampleRows);
         if (folds < 3)
         {
             throw LrtMeshException.Invalid("fit.folds", $"must be at least 3 (two to choose lambda by and one held out), not {folds}");
         }
 
-        (SourceWidth, TargetWidth, _shuffled) = (sourceWidth, targetWidth, shuffled);
-        _pendingX = [.. Enumerable.Range(0, folds).Select(_ => new float[BlockRows * sourceWidth])];
-        _pendingY = [.. Enumerable.Range(0, folds).Select(_ => new float[BlockRows * targetWidth])];
-        _pending = new int[folds];
-        Sample = new HeldOutSample(sourceWidth, targetWidth);
+        (Layout, Shuffled, SampleRows) = (layout, shuffled, sampleRows);
+        Waiting = [.. Enumerable.Range(0, folds).Select(_ => new float[checked(BlockRows * layout.Width)])];
+        WaitingRows = new int[folds];
+        Sample = new HeldOutSample(layout.Widths, sampleRows);
     }
 
-    /// <summary>Width of the source.</summary>
-    public int SourceWidth { get; }
+    /// <summary>Layers and pairs.</summary>
+    public MomentLayout Layout { get; }
 
-    /// <summary>Width of the target.</summary>
-    public int TargetWidth { get; }
+    /// <summary>Whether the control's moments are gathered too.</summary>
+    public bool Shuffled { get; }
+
+    /// <summary>Most held-out rows kept.</summary>
+    public int SampleRows { get; }
+
+    /// <summary>Width of the first pair's source.</summary>
+    public int SourceWidth => Layout.Widths[Layout.Pairs[0].X];
+
+    /// <summary>Width of the first pair's target.</summary>
+    public int TargetWidth => Layout.Widths[Layout.Pairs[0].Y];
 
     /// <summary>Number of folds, the held-out one included.</summary>
-    public int Folds => _pending.Length;
+    public int Folds => WaitingRows.Length;
 
     /// <summary>The fold that no fit and no choice sees: the last.</summary>
     public int HeldOutFold => Folds - 1;
 
     /// <summary>Rows added so far, over all folds.</summary>
-    public long Rows { get; private set; }
+    public long Rows { get; internal set; }
 
-    /// <summary>Rows that held a number that is not finite (or beyond 1e15); their documents were refused whole.</summary>
-    public long RefusedRows { get; private set; }
+    /// <summary>Rows that held a number that is not finite (or beyond 1e15) and were not added.</summary>
+    public long RefusedRows { get; internal set; }
 
     /// <summary>A bounded sample of the held-out fold's rows.</summary>
     public HeldOutSample Sample { get; }
 
-    /// <summary>Memory in bytes for gathering a pair of these widths and for the fit that follows, at its peak.</summary>
-    public static long BytesNeeded(int sourceWidth, int targetWidth, int folds, bool shuffled)
+    /// <summary>Per fold, rows that wait for a full block, [BlockRows, width], about the origin.</summary>
+    internal float[][] Waiting { get; }
+
+    /// <summary>Rows that wait, per fold.</summary>
+    internal int[] WaitingRows { get; }
+
+    /// <summary>The provisional mean, [width]; null before the first row.</summary>
+    internal float[]? Origin { get; private set; }
+
+    /// <summary>Sums of each fold without the rows that wait; null before the first row.</summary>
+    internal JointMoments[]? Sums { get; private set; }
+
+    /// <summary>The control as far as it has paired rows; null if it is not gathered or before the first row.</summary>
+    internal ShuffledMoments? ControlSums { get; private set; }
+
+    /// <summary>Memory in bytes for gathering one pair of these widths and for the fit that follows, at its peak.</summary>
+    public static long BytesNeeded(int sourceWidth, int targetWidth, int folds, bool shuffled) =>
+        BytesNeeded([sourceWidth, targetWidth], [(0, 1)], folds, shuffled, HeldOutSample.DefaultCapacity);
+
+    /// <summary>Memory in bytes for gathering a layout and for one pair's fit at a time after it, at its peak.</summary>
+    public static long BytesNeeded(MomentLayout layout, int folds, bool shuffled, int sampleRows = HeldOutSample.DefaultCapacity) =>
+        BytesNeeded(layout.Widths, layout.Pairs, folds, shuffled, sampleRows);
+
+    /// <summary>The same before a layout is made, so that one too wide for memory can be refused; counts without overflow.</summary>
+    public static long BytesNeeded(
+        IReadOnlyList<int> widths, IReadOnlyList<(int X, int Y)> pairs, int folds, bool shuffled, int sampleRows)
     {
-        Int128 ds = sourceWidth;
-        Int128 dt = targetWidth;
-        var moments = ((ds * ds) + (ds * dt) + (dt * dt) + ds + dt) * sizeof(double);
-        var rows = (ds + dt) * sizeof(float);
-        var gather = (folds * (moments + (BlockRows * rows))) + (HeldOutSample.Capacity * rows);
-        var control = shuffled ? (((ds * dt) + ds + dt) * sizeof(double)) + (3 * ShuffledMoments.BlockRows * rows) : 0;
-        return (long)Int128.Min(long.MaxValue, gather + control + Ridge.BytesNeeded(sourceWidth, targetWidth));
+        var width = widths.Aggregate((Int128)0, (sum, d) => sum + d);
+        var row = width * sizeof(float);
+        var sums = (Int128)MomentLayout.BytesPerFold(widths, pairs) + (width * sizeof(double));
+        var crosses = pairs.Aggregate((Int128)0, (sum, p) => sum + ((Int128)widths[p.X] * widths[p.Y] * sizeof(double)));
+
+        // A block's rows once more in torch; the control's rows wait, and are copied per pair.
+        var gather = (folds * (sums + (BlockRows * row))) + ((sampleRows + BlockRows) * row);
+        var control = shuffled ? crosses + (3 * ShuffledMoments.BlockRows * row) : 0;
+
+        // The sample's rows are copied for a pair, and mapped in float64.
+        var fit = pairs.Aggregate((Int128)0, (most, p) => Int128.Max(
+            most, Ridge.BytesNeeded(widths[p.X], widths[p.Y]) + (((Int128)widths[p.X] + widths[p.Y]) * sampleRows * 6 * sizeof(float))));
+        return (long)Int128.Min(long.MaxValue, gather + control + fit);
     }
 
-    /// <summary>Adds the paired rows of one document.</summary>
+    /// <summary>Adds the rows of one document.</summary>
     /// <param name="fold">The document's fold, its index modulo <see cref="Folds"/>.</param>
-    /// <param name="x">The source's hidden states, [rows, ds].</param>
-    /// <param name="y">The target's hidden states at the same positions, [rows, dt].</param>
-    /// <exception cref="LrtMeshException">InvalidArgument: the sides differ in rows, or a number is not finite; nothing was added.</exception>
-    public void Add(int fold, ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    /// <param name="layers">Hidden states of each layer at the same positions, [rows, d]; for one pair the source's and the target's.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument: the layers differ in rows, or a number is not finite; nothing was added.</exception>
+    public void Add(int fold, params ReadOnlySpan<ReadOnlyMemory<float>> layers)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(fold);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(fold, Folds);
-        var rows = RowsOf(x, SourceWidth, "source");
-        if (RowsOf(y, TargetWidth, "target") is var targets && targets != rows)
+        var rows = CheckRows(fold, layers);
+        for (var i = 0; i < layers.Length; i++)
         {
-            throw LrtMeshException.Invalid("target", $"must have the {rows} rows that the source has, not {targets}");
+            if (!IsFinite(layers[i].Span))
+            {
+                Refuse(i, layers[i].Span, rows);
+            }
         }
 
-        CheckFinite(x, SourceWidth, "source");
-        CheckFinite(y, TargetWidth, "target");
+        AddChecked(fold, rows, layers);
+    }
+
+    /// <summary>
+    /// Adds those rows of a document in which every number of every layer is finite (and at most 1e15 in magnitude); the others
+    /// are left out and counted in <see cref="RefusedRows"/>.
+    /// </summary>
+    /// <param name="fold">The document's fold, its index modulo <see cref="Folds"/>.</param>
+    /// <param name="layers">Hidden states of each layer at the same positions, [rows, d].</param>
+    /// <returns>Rows left out.</returns>
+    /// <exception cref="LrtMeshException">InvalidArgument: the layers differ in rows; nothing was added.</exception>
+    public int AddFinite(int fold, params ReadOnlySpan<ReadOnlyMemory<float>> layers)
+    {
+        var rows = CheckRows(fold, layers);
+        var kept = new List<int>(rows);
+        for (var row = 0; row < rows; row++)
+        {
+            var finite = true;
+            for (var i = 0; i < layers.Length && finite; i++)
+            {
+                finite = IsFinite(layers[i].Span.Slice(row * Layout.Widths[i], Layout.Widths[i]));
+            }
+
+            if (finite)
+            {
+                kept.Add(row);
+            }
+        }
+
+        if (kept.Count == rows)
+        {
+            AddChecked(fold, rows, layers);
+            return 0;
+        }
+
+        var copies = new ReadOnlyMemory<float>[layers.Length];
+        for (var i = 0; i < layers.Length; i++)
+        {
+            var width = Layout.Widths[i];
+            var copy = new float[kept.Count * width];
+            for (var row = 0; row < kept.Count; row++)
+            {
+                layers[i].Span.Slice(kept[row] * width, width).CopyTo(copy.AsSpan(row * width));
+            }
+
+            copies[i] = copy;
+        }
+
+        AddChecked(fold, kept.Count, copies);
+        RefusedRows += rows - kept.Count;
+        return rows - kept.Count;
+    }
+
+    /// <summary>Adds what another worker has gathered, with the same layout, folds and control.</summary>
+    public void Add(MomentAccumulator other)
+    {
+        if (!other.Layout.Same(Layout) || other.Folds != Folds || other.Shuffled != Shuffled)
+        {
+            throw new ArgumentException("moments add only between equal layers, pairs, folds and controls", nameof(other));
+        }
+
+        RefusedRows += other.RefusedRows;
+        if (other.Sums is null)
+        {
+            return;
+        }
+
+        if (Sums is null)
+        {
+            Begin(other.Origin!);
+        }
+
+        for (var fold = 0; fold < Folds; fold++)
+        {
+            Sums![fold].Add(other.Joint(fold));
+        }
+
+        ControlSums?.Add(other.ControlSums!);
+        Sample.Add(other.Sample);
+        Rows += other.Rows;
+    }
+
+    /// <summary>The moments of one fold and pair, with every row added so far; right until more are added.</summary>
+    /// <exception cref="LrtMeshException">FailedPrecondition: no rows were added at all.</exception>
+    public PairMoments Fold(int fold, int pair = 0) => Joint(fold).Pair(pair);
+
+    /// <summary>The moments of all layers and pairs of one fold, with every row added so far.</summary>
+    /// <exception cref="LrtMeshException">FailedPrecondition: no rows were added at all.</exception>
+    public JointMoments Joint(int fold)
+    {
+        if (Sums is null)
+        {
+            throw new LrtMeshException(ErrorReason.FailedPrecondition, "documents: no paired rows, so there is nothing to fit a map on");
+        }
+
+        Flush(fold);
+        return Sums[fold];
+    }
+
+    /// <summary>The moments of all layers and pairs over all folds but the held-out one: a copy.</summary>
+    /// <exception cref="LrtMeshException">FailedPrecondition: no rows were added at all.</exception>
+    public JointMoments Fit()
+    {
+        _ = Joint(0);
+        var sum = new JointMoments(Layout, Origin);
+        for (var fold = 0; fold < HeldOutFold; fold++)
+        {
+            sum.Add(Joint(fold));
+        }
+
+        return sum;
+    }
+
+    /// <summary>What a solver needs of one pair; right until more rows are added.</summary>
+    /// <param name="pair">Index into the layout's pairs.</param>
+    /// <exception cref="LrtMeshException">FailedPrecondition: no rows were added at all.</exception>
+    public FoldedMoments Pair(int pair = 0)
+    {
+        var (x, y) = Layout.Pairs[pair];
+        var folds = Enumerable.Range(0, Folds).Select(fold => Fold(fold, pair)).ToArray();
+        return new FoldedMoments(
+            folds[..HeldOutFold], folds[HeldOutFold], Sample.Layer(x).ToArray(), Sample.Layer(y).ToArray(), Control(pair));
+    }
+
+    /// <summary>The moments of a pair's control, with every document added so far that has a partner; null if it is not gathered.</summary>
+    public CrossMoments? Control(int pair = 0)
+    {
+        ControlSums?.Flush();
+        return ControlSums?.Moments[pair];
+    }
+
+    /// <summary>Sets the provisional mean, before the first row.</summary>
+    internal void Begin(float[] origin)
+    {
+        Origin = origin;
+        Sums = [.. Enumerable.Range(0, Folds).Select(_ => new JointMoments(Layout, origin))];
+        ControlSums = Shuffled ? new ShuffledMoments(Layout, origin) : null;
+    }
+
+    private void AddChecked(int fold, int rows, ReadOnlySpan<ReadOnlyMemory<float>> layers)
+    {
         if (rows == 0)
         {
             return;
         }
 
-        if (_folds is null)
+        if (Sums is null)
         {
-            Begin(MedianOf(x, SourceWidth), MedianOf(y, TargetWidth));
+            var origin = new float[Layout.Width];
+            for (var i = 0; i < layers.Length; i++)
+            {
+                MedianOf(layers[i].Span, Layout.Widths[i]).CopyTo(origin, Layout.Starts[i]);
+            }
+
+            Begin(origin);
         }
 
         if (fold == HeldOutFold)
         {
-            Sample.Add(x, y);
+            Sample.Add(layers);
         }
         else
         {
-            _control?.AddDocument(x, y);
+            ControlSums?.AddDocument(layers);
         }
 
         Rows += rows;
         for (var done = 0; done < rows;)
         {
-            var take = Math.Min(rows - done, BlockRows - _pending[fold]);
-            x.Slice(done * SourceWidth, take * SourceWidth).CopyTo(_pendingX[fold].AsSpan(_pending[fold] * SourceWidth));
-            y.Slice(done * TargetWidth, take * TargetWidth).CopyTo(_pendingY[fold].AsSpan(_pending[fold] * TargetWidth));
-            _pending[fold] += take;
+            var take = Math.Min(rows - done, BlockRows - WaitingRows[fold]);
+            RowBuffer.Fill(Waiting[fold], WaitingRows[fold], layers, done, take, Layout, Origin!);
+            WaitingRows[fold] += take;
             done += take;
-            if (_pending[fold] == BlockRows)
+            if (WaitingRows[fold] == BlockRows)
             {
                 Flush(fold);
             }
         }
     }
 
-    /// <summary>Adds what another worker has gathered, with the same widths, folds and control.</summary>
-    public void Add(MomentAccumulator other)
-    {
-        if (other.SourceWidth != SourceWidth || other.TargetWidth != TargetWidth || other.Folds != Folds || other._shuffled != _shuffled)
-        {
-            throw new ArgumentException("moments add only between equal widths, folds and controls", nameof(other));
-        }
-
-        RefusedRows += other.RefusedRows;
-        if (other._folds is null)
-        {
-            return;
-        }
-
-        if (_folds is null)
-        {
-            Begin(other._folds[0].OriginX, other._folds[0].OriginY);
-        }
-
-        for (var fold = 0; fold < Folds; fold++)
-        {
-            _folds![fold].Add(other.Fold(fold));
-        }
-
-        if (_control is not null)
-        {
-            _control.Add(other._control!);
-        }
-
-        Sample.Add(other.Sample);
-        Rows += other.Rows;
-    }
-
-    /// <summary>The moments of one fold, with every row added so far.</summary>
-    /// <exception cref="LrtMeshException">FailedPrecondition: no rows were added at all.</exception>
-    public PairMoments Fold(int fold)
-    {
-        if (_folds is null)
-        {
-            throw new LrtMeshException(ErrorReason.FailedPrecondition, "documents: no paired rows, so there is nothing to fit a map on");
-        }
-
-        Flush(fold);
-        return _folds[fold];
-    }
-
-    /// <summary>The moments of the control, with every document added so far that has a partner; null if it is not gathered.</summary>
-    public ShuffledMoments? Control()
-    {
-        _control?.Flush();
-        return _control;
-    }
-
-    private void Begin(float[] originX, float[] originY)
-    {
-        _folds = [.. Enumerable.Range(0, Folds).Select(_ => new PairMoments(originX, originY))];
-        _control = _shuffled ? new ShuffledMoments(originX, originY) : null;
-    }
-
     private void Flush(int fold)
     {
-        if (_pending[fold] > 0)
+        if (WaitingRows[fold] > 0)
         {
-            _folds![fold].AddBlock(
-                _pendingX[fold].AsSpan(0, _pending[fold] * SourceWidth), _pendingY[fold].AsSpan(0, _pending[fold] * TargetWidth));
-            _pending[fold] = 0;
+            Sums![fold].AddBlock(Waiting[fold].AsSpan(0, WaitingRows[fold] * Layout.Width));
+            WaitingRows[fold] = 0;
         }
     }
 
-    private static int RowsOf(ReadOnlySpan<float> values, int width, string side) =>
-        values.Length % width == 0
-            ? values.Length / width
-            : throw LrtMeshException.Invalid(side, $"must be rows of width {width}, and {values.Length} elements are not whole rows");
-
-    private void CheckFinite(ReadOnlySpan<float> values, int width, string side)
+    private int CheckRows(int fold, ReadOnlySpan<ReadOnlyMemory<float>> layers)
     {
-        var (first, bad, last) = (-1, 0, -1);
-        for (var i = 0; i < values.Length; i++)
+        ArgumentOutOfRangeException.ThrowIfNegative(fold);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(fold, Folds);
+        if (layers.Length != Layout.Widths.Count)
         {
-            // Written so that NaN fails it too.
-            if (!(Math.Abs(values[i]) <= LargestMagnitude))
+            throw new ArgumentException($"must be rows of {Layout.Widths.Count} layers, not {layers.Length}", nameof(layers));
+        }
+
+        for (var i = 0; i < layers.Length; i++)
+        {
+            if (layers[i].Length % Layout.Widths[i] != 0)
             {
-                first = first < 0 ? i : first;
-                bad += last == i / width ? 0 : 1;
-                last = i / width;
+                throw LrtMeshException.Invalid(
+                    Side(i), $"must be rows of width {Layout.Widths[i]}, and {layers[i].Length} elements are not whole rows");
             }
         }
 
-        if (bad > 0)
+        var rows = layers[0].Length / Layout.Widths[0];
+        for (var i = 1; i < layers.Length; i++)
         {
-            RefusedRows += bad;
-            throw LrtMeshException.Invalid(
-                side,
-                string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"must hold finite numbers up to {LargestMagnitude:0e0}, but row {first / width}, dimension {first % width} is {values[first]} ({bad} of {values.Length / width} rows are like it)"));
+            if (layers[i].Length / Layout.Widths[i] is var others && others != rows)
+            {
+                throw LrtMeshException.Invalid(Side(i), $"must have the {rows} rows that {Side(0)} has, not {others}");
+            }
         }
+
+        return rows;
+    }
+
+    private string Side(int layer) => Layout.Widths.Count == 2 ? (layer == 0 ? "source" : "target") : $"layers[{layer}]";
+
+    // NaN is passed on by the maximum and fails the comparison.
+    private static bool IsFinite(ReadOnlySpan<float> values) =>
+        values.IsEmpty || Math.Abs(TensorPrimitives.MaxMagnitude(values)) <= LargestMagnitude;
+
+    private void Refuse(int layer, ReadOnlySpan<float> values, int rows)
+    {
+        var width = Layout.Widths[layer];
+        var bad = 0;
+        var first = -1;
+        for (var row = 0; row < rows; row++)
+        {
+            if (!IsFinite(values.Slice(row * width, width)))
+            {
+                first = first < 0 ? row : first;
+                bad++;
+            }
+        }
+
+        var dimension = 0;
+        while (Math.Abs(values[(first * width) + dimension]) <= LargestMagnitude)
+        {
+            dimension++;
+        }
+
+        RefusedRows += bad;
+        throw LrtMeshException.Invalid(
+            Side(layer),
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"must hold finite numbers up to {LargestMagnitude:0e0}, but row {first}, dimension {dimension} is {values[(first * width) + dimension]} ({bad} of {rows} rows are like it)"));
     }
 
     private static float[] MedianOf(ReadOnlySpan<float> rows, int width)

@@ -1,5 +1,3 @@
-using static TorchSharp.torch;
-
 namespace LrtMesh.Core.Maps;
 
 /// <summary>
@@ -10,109 +8,113 @@ namespace LrtMesh.Core.Maps;
 /// The rule: documents are gathered until there are two or more with at least <see cref="BlockRows"/> rows together. Then
 /// each x is paired with a y drawn uniformly, with a fixed seed, from the rows of the other documents of that block, at any
 /// position. Of a document longer than <see cref="BlockRows"/> rows only the first ones take part. A last document that
-/// finds no partner is left out. Since rows may be drawn twice, the control has its own n, Σx and Σy'.
+/// finds no partner is left out. Since rows may be drawn twice, the control has its own n, Σx and Σy'. With several layers
+/// all pairs share the draw.
 /// </remarks>
-public sealed class ShuffledMoments
+internal sealed class ShuffledMoments
 {
     /// <summary>Rows among which partners are drawn; enough for several documents.</summary>
-    internal const int BlockRows = 1024;
+    public const int BlockRows = 1024;
 
-    private readonly float[] _x; // [pending rows, ds]
-    private readonly float[] _y; // [pending rows, dt]
-    private readonly List<int> _starts = []; // first row of each pending document
-    private int _pending;
-    private ulong _random = 0x9E3779B97F4A7C15;
+    private const ulong Seed = 0x9E3779B97F4A7C15;
 
-    internal ShuffledMoments(float[] originX, float[] originY)
+    private readonly MomentLayout _layout;
+    private readonly float[] _origin; // [width]
+
+    /// <summary>No rows yet.</summary>
+    /// <param name="layout">Layers and pairs that this is the control of.</param>
+    /// <param name="origin">[layout.Width].</param>
+    public ShuffledMoments(MomentLayout layout, float[] origin)
     {
-        (OriginX, OriginY) = (originX, originY);
-        (SumX, SumY) = (new double[originX.Length], new double[originY.Length]);
-        Xy = new double[originX.LongLength * originY.Length];
-        _x = new float[PendingRows * originX.Length];
-        _y = new float[PendingRows * originY.Length];
+        (_layout, _origin) = (layout, origin);
+        Waiting = new float[PendingRows * layout.Width];
+        Moments = [.. layout.Pairs.Select(p => new CrossMoments(new float[layout.Widths[p.X]], new float[layout.Widths[p.Y]]))];
+        MoveTo(origin);
     }
 
-    /// <summary>n: rows that found a partner in another document.</summary>
-    public long Rows { get; private set; }
+    /// <summary>What is summed for each pair.</summary>
+    public CrossMoments[] Moments { get; }
 
-    /// <summary>Σx of those rows about the origin, [ds].</summary>
-    public double[] SumX { get; }
+    /// <summary>Rows that wait for partners, [at most PendingRows, width], about the origin.</summary>
+    public float[] Waiting { get; }
 
-    /// <summary>Σy' about the origin, [dt].</summary>
-    public double[] SumY { get; }
+    /// <summary>First row of each document that waits.</summary>
+    public List<int> Starts { get; } = [];
 
-    /// <summary>Σxy'ᵀ about the origins, [ds, dt].</summary>
-    public double[] Xy { get; }
+    /// <summary>Rows that wait.</summary>
+    public int WaitingRows { get; set; }
+
+    /// <summary>State of the generator that draws.</summary>
+    public ulong Random { get; set; } = Seed;
 
     // Fewer than BlockRows, or one document, wait; one more document comes on top.
-    internal static int PendingRows => 2 * BlockRows;
+    public static int PendingRows => 2 * BlockRows;
 
-    private float[] OriginX { get; }
-
-    private float[] OriginY { get; }
-
-    internal void AddDocument(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    /// <summary>Adds the rows of a document, which must outlast the call only.</summary>
+    public void AddDocument(ReadOnlySpan<ReadOnlyMemory<float>> layers)
     {
-        var rows = Math.Min(x.Length / OriginX.Length, BlockRows);
-        _starts.Add(_pending);
-        x[..(rows * OriginX.Length)].CopyTo(_x.AsSpan(_pending * OriginX.Length));
-        y[..(rows * OriginY.Length)].CopyTo(_y.AsSpan(_pending * OriginY.Length));
-        _pending += rows;
-        if (_pending >= BlockRows)
+        var rows = Math.Min(layers[0].Length / _layout.Widths[0], BlockRows);
+        Starts.Add(WaitingRows);
+        RowBuffer.Fill(Waiting, WaitingRows, layers, 0, rows, _layout, _origin);
+        WaitingRows += rows;
+        if (WaitingRows >= BlockRows)
         {
             Flush();
         }
     }
 
     /// <summary>Pairs what waits, if it comes from two documents or more.</summary>
-    internal void Flush()
+    public void Flush()
     {
-        if (_starts.Count < 2)
+        if (Starts.Count < 2)
         {
             return;
         }
 
-        var width = OriginY.Length;
-        var partners = new float[_pending * width];
-        for (var document = 0; document < _starts.Count; document++)
+        var partners = new int[WaitingRows];
+        for (var document = 0; document < Starts.Count; document++)
         {
-            var start = _starts[document];
-            var end = document + 1 < _starts.Count ? _starts[document + 1] : _pending;
+            var start = Starts[document];
+            var end = document + 1 < Starts.Count ? Starts[document + 1] : WaitingRows;
             for (var row = start; row < end; row++)
             {
                 // A row among all but this document's: those from its start on are moved past its end.
-                var drawn = (int)(Next() % (ulong)(_pending - (end - start)));
-                var partner = drawn < start ? drawn : drawn + (end - start);
-                _y.AsSpan(partner * width, width).CopyTo(partners.AsSpan(row * width));
+                var drawn = (int)(Next() % (ulong)(WaitingRows - (end - start)));
+                partners[row] = drawn < start ? drawn : drawn + (end - start);
             }
         }
 
-        using (NewDisposeScope())
+        for (var pair = 0; pair < Moments.Length; pair++)
         {
-            var xs = PairMoments.Rows32(_x.AsSpan(0, _pending * OriginX.Length), _pending, OriginX); // [rows, ds]
-            var ys = PairMoments.Rows32(partners, _pending, OriginY); // [rows, dt]
-            PairMoments.AddTo(SumX, xs.sum(0, type: ScalarType.Float64));
-            PairMoments.AddTo(SumY, ys.sum(0, type: ScalarType.Float64));
-            PairMoments.AddTo(Xy, xs.t().matmul(ys));
+            var (x, y) = _layout.Pairs[pair];
+            Moments[pair].AddBlock(Waiting, partners, _layout.Width, _layout.Starts[x], _layout.Starts[y]);
         }
 
-        Rows += _pending;
-        _pending = 0;
-        _starts.Clear();
+        WaitingRows = 0;
+        Starts.Clear();
     }
 
     /// <summary>Adds what another control has paired, moved to this origin.</summary>
-    internal void Add(ShuffledMoments other)
+    public void Add(ShuffledMoments other)
     {
         other.Flush();
-        var dx = PairMoments.Shift(other.OriginX, OriginX);
-        var dy = PairMoments.Shift(other.OriginY, OriginY);
-        PairMoments.AddShifted(Xy, other.Xy, other.SumX, other.SumY, dx, dy, other.Rows, 1);
-        PairMoments.AddSums(SumX, other.SumX, dx, other.Rows, 1);
-        PairMoments.AddSums(SumY, other.SumY, dy, other.Rows, 1);
-        Rows += other.Rows;
+        for (var pair = 0; pair < Moments.Length; pair++)
+        {
+            Moments[pair].Add(other.Moments[pair]);
+        }
+    }
+
+    /// <summary>Sets the origin that the sums are about; they are not changed.</summary>
+    public void MoveTo(ReadOnlySpan<float> origin)
+    {
+        for (var pair = 0; pair < Moments.Length; pair++)
+        {
+            var (x, y) = _layout.Pairs[pair];
+            origin.Slice(_layout.Starts[x], _layout.Widths[x]).CopyTo(Moments[pair].OriginX);
+            origin.Slice(_layout.Starts[y], _layout.Widths[y]).CopyTo(Moments[pair].OriginY);
+        }
     }
 
     // SplitMix64: a fixed seed makes the control the same in every run.
-    private ulong Next() => HeldOutSample.Mix(_random += 0x9E3779B97F4A7C15);
+    private ulong Next() => HeldOutSample.Mix(Random += Seed);
 }

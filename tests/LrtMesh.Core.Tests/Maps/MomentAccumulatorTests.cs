@@ -93,7 +93,7 @@ public class MomentAccumulatorTests : TorchLeakCheck
         Assert.Equal("source", Assert.Throws<LrtMeshException>(() => moments.Add(0, new float[4], new float[2])).Violations[0].Field);
         Assert.Equal("target", Assert.Throws<LrtMeshException>(() => moments.Add(0, new float[6], new float[2])).Violations[0].Field);
         Assert.Equal("fit.folds", Assert.Throws<LrtMeshException>(() => new MomentAccumulator(3, 2, 2, false)).Violations[0].Field);
-        moments.Add(0, [], []);
+        moments.Add(0, Array.Empty<float>(), Array.Empty<float>());
         Assert.Equal(ErrorReason.FailedPrecondition, Assert.Throws<LrtMeshException>(() => moments.Fold(0)).Reason);
     }
 
@@ -149,12 +149,12 @@ public class MomentAccumulatorTests : TorchLeakCheck
     public void The_held_out_sample_is_bounded_even_and_the_same_each_time()
     {
         var (first, second) = (Sampled(), Sampled());
-        Assert.Equal(HeldOutSample.Capacity, first.Rows);
-        Assert.Equal(first.X.ToArray(), second.X.ToArray());
-        Assert.Equal(first.X.ToArray().Select(v => -v), first.Y.ToArray());
-        Assert.Equal(HeldOutSample.Capacity, first.X.ToArray().Distinct().Count());
+        Assert.Equal(HeldOutSample.DefaultCapacity, first.Rows);
+        Assert.Equal(first.Layer(0).ToArray(), second.Layer(0).ToArray());
+        Assert.Equal(first.Layer(0).ToArray().Select(v => -v), first.Layer(1).ToArray());
+        Assert.Equal(HeldOutSample.DefaultCapacity, first.Layer(0).ToArray().Distinct().Count());
         // Uniform over 0..19999: the mean of 4096 has a standard error of 90.
-        Assert.InRange(first.X.ToArray().Average(), 9600, 10400);
+        Assert.InRange(first.Layer(0).ToArray().Average(), 9600, 10400);
 
         static HeldOutSample Sampled()
         {
@@ -162,7 +162,7 @@ public class MomentAccumulatorTests : TorchLeakCheck
             for (var document = 0; document < 200; document++)
             {
                 var x = Enumerable.Range(document * 100, 100).Select(v => (float)v).ToArray();
-                moments.Add(2, x, [.. x.Select(v => -v)]);
+                moments.Add(2, x, x.Select(v => -v).ToArray());
             }
 
             return moments.Sample;

@@ -12,7 +12,7 @@ public class RidgeTests : TorchLeakCheck
     public void A_known_affine_map_is_recovered()
     {
         var rows = PairedRows.Affine(1, 8, 6, 60, 50, noise: 0);
-        var fit = Ridge.Fit(rows.Accumulate(Folds));
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
         var (x, y) = rows.Folds(Folds, f => f < Folds - 1);
         AssertMap(PairedRows.ClosedForm(x, y, 0), fit, 1e-4);
         Assert.InRange(fit.R2, 1 - 1e-6, 1);
@@ -32,7 +32,7 @@ public class RidgeTests : TorchLeakCheck
     public void Ridge_is_the_closed_form(double lambda)
     {
         var rows = PairedRows.Affine(2, 10, 7, 50, 40, noise: 2);
-        var fit = Ridge.Fit(rows.Accumulate(Folds), lambda);
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair(), lambda);
         var (x, y) = rows.Folds(Folds, f => f < Folds - 1);
         var expected = PairedRows.ClosedForm(x, y, lambda);
         AssertMap(expected, fit, 1e-5);
@@ -47,7 +47,7 @@ public class RidgeTests : TorchLeakCheck
     public void Cross_validation_is_what_refitting_gives()
     {
         var rows = PairedRows.Affine(3, 9, 5, 20, 8, noise: 6);
-        var scores = Ridge.CrossValidate(rows.Accumulate(Folds));
+        var scores = Ridge.CrossValidate(rows.Accumulate(Folds).Pair());
         Assert.Equal(Ridge.Lambdas, scores.Select(s => s.Lambda));
         foreach (var score in scores)
         {
@@ -63,7 +63,7 @@ public class RidgeTests : TorchLeakCheck
             Assert.Equal(residual / count, score.Error, 1e-5 * residual / count);
         }
 
-        var fit = Ridge.Fit(rows.Accumulate(Folds));
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
         Assert.Equal(scores.MinBy(s => s.Error)!.Lambda, fit.Lambda);
         Assert.InRange(fit.Lambda, 1e-4, 1); // with this much noise neither end of the grid is best
     }
@@ -72,14 +72,14 @@ public class RidgeTests : TorchLeakCheck
     public void The_held_out_fold_has_no_say_in_the_map()
     {
         var rows = PairedRows.Affine(4, 6, 4, 25, 20, noise: 1);
-        var before = Ridge.Fit(rows.Accumulate(Folds));
+        var before = Ridge.Fit(rows.Accumulate(Folds).Pair());
         for (var i = Folds - 1; i < rows.Documents.Count; i += Folds)
         {
             var (x, y) = rows.Documents[i];
             rows.Documents[i] = (x, [.. y.Select(row => row.Select(v => -3 * v).ToArray())]);
         }
 
-        var after = Ridge.Fit(rows.Accumulate(Folds));
+        var after = Ridge.Fit(rows.Accumulate(Folds).Pair());
         Assert.Equal(before.Lambda, after.Lambda);
         Assert.Equal(before.A, after.A);
         Assert.Equal(before.B, after.B);
@@ -93,7 +93,7 @@ public class RidgeTests : TorchLeakCheck
     public void Fewer_rows_than_dimensions_give_the_least_map_that_fits(double? lambda)
     {
         var rows = PairedRows.Affine(5, 60, 4, 10, 3, noise: 0);
-        var fit = Ridge.Fit(rows.Accumulate(Folds), lambda);
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair(), lambda);
         Assert.All(fit.A.Concat(fit.B), v => Assert.True(double.IsFinite(v)));
         Assert.True(double.IsFinite(fit.R2) && double.IsFinite(fit.Cosine));
         Assert.Equal(fit.Rows - 1, fit.Rank);
@@ -117,7 +117,7 @@ public class RidgeTests : TorchLeakCheck
         var rows = PairedRows.Affine(6, 8, 5, 40, 30, noise: 0, reshape: x => (x[3], x[5], x[6], x[7]) = (x[2], 4.1f, 0, -2 * x[0]));
         foreach (var lambda in new double?[] { 0, null })
         {
-            var fit = Ridge.Fit(rows.Accumulate(Folds), lambda);
+            var fit = Ridge.Fit(rows.Accumulate(Folds).Pair(), lambda);
             Assert.Equal((4, 2), (fit.Rank, fit.ConstantDimensions));
             Assert.InRange(fit.R2, 1 - 1e-6, 1);
             Assert.All(fit.A, v => Assert.InRange(Math.Abs(v), 0, 10));
@@ -145,7 +145,7 @@ public class RidgeTests : TorchLeakCheck
             moments.Add(fold, PairedRows.Flat(rows.Documents[i].X), PairedRows.Flat(rows.Documents[i].Y));
         }
 
-        var fit = Ridge.Fit(moments, lambda);
+        var fit = Ridge.Fit(moments.Pair(), lambda);
         Assert.Equal((5, 1), (fit.Rank, fit.ConstantDimensions));
         Assert.All(Map(fit).A, weights => Assert.Equal(0, weights[4], 1e-9));
     }
@@ -156,7 +156,7 @@ public class RidgeTests : TorchLeakCheck
         var rows = PairedRows.Affine(7, 6, 4, 20, 20, noise: 1);
         var doubled = new PairedRows(6, 4);
         doubled.Documents.AddRange(rows.Documents.Select(d => (d.X.Concat(d.X).ToArray(), d.Y.Concat(d.Y).ToArray())));
-        var (once, twice) = (Ridge.Fit(rows.Accumulate(Folds), 0.1), Ridge.Fit(doubled.Accumulate(Folds), 0.1));
+        var (once, twice) = (Ridge.Fit(rows.Accumulate(Folds).Pair(), 0.1), Ridge.Fit(doubled.Accumulate(Folds).Pair(), 0.1));
         AssertMap(Map(once), twice, 1e-5);
         Assert.Equal(once.R2, twice.R2, 1e-6);
     }
@@ -174,7 +174,7 @@ public class RidgeTests : TorchLeakCheck
             }
         }
 
-        var fit = Ridge.Fit(rows.Accumulate(Folds));
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
         Assert.Equal(12, fit.Rank);
         var (fitX, fitY) = rows.Folds(Folds, f => f < Folds - 1);
         AssertMap(PairedRows.ClosedForm(fitX, fitY, fit.Lambda), fit, 1e-3);
@@ -190,7 +190,7 @@ public class RidgeTests : TorchLeakCheck
             Array.Fill(y, [1.5f, -2, 0]);
         }
 
-        var fit = Ridge.Fit(rows.Accumulate(Folds));
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
         Assert.All(fit.A, v => Assert.Equal(0, v, 1e-9));
         Assert.Equal([1.5, -2, 0], fit.B, (a, b) => Math.Abs(a - b) < 1e-9);
         Assert.Equal((0.0, 0.0), (fit.R2, fit.Cosine));
@@ -201,8 +201,8 @@ public class RidgeTests : TorchLeakCheck
     {
         var rows = PairedRows.Affine(10, 12, 8, 200, 50, noise: 0.5);
         var moments = rows.Accumulate(Folds, shuffled: true);
-        var fit = Ridge.Fit(moments);
-        var control = Ridge.FitShuffled(moments, fit.Lambda);
+        var fit = Ridge.Fit(moments.Pair());
+        var control = Ridge.FitShuffled(moments.Pair(), fit.Lambda);
         Assert.InRange(fit.R2, 0.95, 1);
         Assert.InRange(control.R2, -0.04, 0.04); // by chance ±0.01 with 8,000 rows
         Assert.InRange(Math.Abs(control.Cosine), 0, 0.2);
@@ -212,16 +212,16 @@ public class RidgeTests : TorchLeakCheck
         var (x, y) = rows.Folds(Folds, f => f < Folds - 1);
         var shift = PairedRows.Mean(y).Select((m, j) => m - Map(control).B[j] - PairedRows.Dot(Map(control).A[j], PairedRows.Mean(x).Select(v => (float)v)));
         Assert.All(shift, v => Assert.InRange(Math.Abs(v), 0, 0.5));
-        Assert.Equal(control.A, Ridge.FitShuffled(rows.Accumulate(Folds, shuffled: true), fit.Lambda).A);
+        Assert.Equal(control.A, Ridge.FitShuffled(rows.Accumulate(Folds, shuffled: true).Pair(), fit.Lambda).A);
     }
 
     [Fact]
     public void Rows_that_have_nothing_to_do_with_each_other_get_no_R2()
     {
         var moments = PairedRows.Independent(11, 10, 10, 100, 40).Accumulate(Folds, shuffled: true);
-        var fit = Ridge.Fit(moments);
+        var fit = Ridge.Fit(moments.Pair());
         Assert.InRange(fit.R2, -0.02, 0.01);
-        Assert.InRange(Ridge.FitShuffled(moments, fit.Lambda).R2, -0.02, 0.01);
+        Assert.InRange(Ridge.FitShuffled(moments.Pair(), fit.Lambda).R2, -0.02, 0.01);
         Assert.Equal(10, fit.Lambda); // the strongest penalty of the grid
     }
 
@@ -231,21 +231,21 @@ public class RidgeTests : TorchLeakCheck
         var rows = PairedRows.Affine(12, 3, 2, 10, 10, noise: 0);
         foreach (var lambda in new[] { -1, double.NaN, double.PositiveInfinity })
         {
-            Assert.Equal("fit.lambda", Assert.Throws<LrtMeshException>(() => Ridge.Fit(rows.Accumulate(Folds), lambda)).Violations[0].Field);
+            Assert.Equal("fit.lambda", Assert.Throws<LrtMeshException>(() => Ridge.Fit(rows.Accumulate(Folds).Pair(), lambda)).Violations[0].Field);
         }
 
-        AssertRefused(() => Ridge.Fit(new MomentAccumulator(3, 2, Folds, false)), "no paired rows");
-        AssertRefused(() => Ridge.FitShuffled(rows.Accumulate(Folds), 1), "two documents");
+        AssertRefused(() => Ridge.Fit(new MomentAccumulator(3, 2, Folds, false).Pair()), "no paired rows");
+        AssertRefused(() => Ridge.FitShuffled(rows.Accumulate(Folds).Pair(), 1), "two documents");
 
         var few = new PairedRows(3, 2);
         few.Documents.AddRange(rows.Documents.Take(Folds - 1));
-        AssertRefused(() => Ridge.Fit(few.Accumulate(Folds)), "held-out fold has no rows");
+        AssertRefused(() => Ridge.Fit(few.Accumulate(Folds).Pair()), "held-out fold has no rows");
 
         var one = new MomentAccumulator(3, 2, 3, false);
         one.Add(0, PairedRows.Flat(rows.Documents[0].X), PairedRows.Flat(rows.Documents[0].Y));
         one.Add(2, PairedRows.Flat(rows.Documents[2].X), PairedRows.Flat(rows.Documents[2].Y));
-        AssertRefused(() => Ridge.Fit(one), "choose lambda");
-        Assert.True(double.IsFinite(Ridge.Fit(one, 0.1).R2));
+        AssertRefused(() => Ridge.Fit(one.Pair()), "choose lambda");
+        Assert.True(double.IsFinite(Ridge.Fit(one.Pair(), 0.1).R2));
 
         static void AssertRefused(Action action, string reason)
         {
@@ -259,7 +259,7 @@ public class RidgeTests : TorchLeakCheck
     public void The_stored_map_says_what_it_was_fitted_on_and_maps_rows()
     {
         var rows = PairedRows.Affine(13, 7, 9, 30, 30, noise: 0);
-        var fit = Ridge.Fit(rows.Accumulate(Folds));
+        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
         var map = fit.ToAffineMap(new V1.AffineMap { Name = "m", Source = new() { Model = "s" }, Target = new() { Model = "t", Layer = 3 } });
         Assert.Equal(("m", 7u, 9u), (map.Info.Name, map.Info.SourceWidth, map.Info.TargetWidth));
         Assert.Equal((fit.R2, fit.Cosine, fit.Lambda), (map.Info.Metrics.R2, map.Info.Metrics.Cosine, map.Info.Metrics.Lambda));
@@ -279,10 +279,10 @@ public class RidgeTests : TorchLeakCheck
         Assert.Equal("rows", Assert.Throws<LrtMeshException>(() => map.ApplyRows(new float[8], true)).Violations[0].Field);
     }
 
-    private static (double[][] A, double[] B) Map(RidgeFit fit) => ([.. fit.A.Chunk(fit.A.Length / fit.B.Length)], fit.B);
+    private static (double[][] A, double[] B) Map(MapFit fit) => ([.. fit.A.Chunk(fit.A.Length / fit.B.Length)], fit.B);
 
     /// <summary>To a share of the largest element.</summary>
-    private static void AssertMap((double[][] A, double[] B) expected, RidgeFit actual, double relative)
+    private static void AssertMap((double[][] A, double[] B) expected, MapFit actual, double relative)
     {
         var scale = expected.A.SelectMany(r => r).Concat(expected.B).Max(Math.Abs);
         Assert.Equal(expected.A.SelectMany(r => r), actual.A, (a, b) => Math.Abs(a - b) <= relative * scale);
