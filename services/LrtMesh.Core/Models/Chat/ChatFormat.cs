@@ -14,11 +14,9 @@ public sealed class ChatFormat
 
     private readonly Dictionary<string, Lazy<ChatTemplate>> _templates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, JsonElement> _specialTokens;
-    private readonly string _folder;
 
-    private ChatFormat(string folder, ChatFormatFiles files)
+    private ChatFormat(ChatFormatFiles files)
     {
-        _folder = folder;
         _specialTokens = files.SpecialTokens;
         foreach (var (name, (source, file)) in files.Templates)
         {
@@ -31,7 +29,7 @@ public sealed class ChatFormat
 
     /// <summary>Reads what a model's folder says of chats.</summary>
     /// <exception cref="LrtMeshException">A file cannot be read or is damaged.</exception>
-    public static ChatFormat Load(string folder) => new(folder, ChatFormatFiles.Read(folder));
+    public static ChatFormat Load(string folder) => new(ChatFormatFiles.Read(folder));
 
     /// <summary>The text of a conversation.</summary>
     /// <param name="chat">The conversation.</param>
@@ -67,7 +65,7 @@ public sealed class ChatFormat
         if (_templates.Count == 0)
         {
             throw LrtMeshException.Mismatch(
-                field, $"this model has no chat template: {_folder} holds no chat_template.jinja, and its tokenizer_config.json no chat_template. Give a prompt instead");
+                field, "this model has no chat template (its folder holds no chat_template.jinja, and its tokenizer_config.json no chat_template): give a prompt instead");
         }
 
         var wanted = name.Length > 0 ? name : hasTools && _templates.ContainsKey(ToolTemplate) ? ToolTemplate : DefaultTemplate;
