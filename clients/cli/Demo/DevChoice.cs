@@ -23,13 +23,13 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 internal sealed class DevChoice(Sampler sampler, ulong seed)
 {
     /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
-    public static readonly double[] Shares = [0.1, 0.2, 0.35, 0.5, 0.8];
+    public static readonly double[] Shares = [0.1, 0.2, 0.4, 0.8];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 16;
+    public const int CurvePrompts = 12;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
-    public const int ConfirmPrompts = 40;
+    public const int ConfirmPrompts = 80;
 
     private const int SeedPurpose = 1;
 

@@ -36,8 +36,8 @@ internal static class TestRun
     /// <summary>Random directions; each takes a share of the prompts.</summary>
     public const int RandomDirections = 20;
 
-    // A behaviour's random texts, whatever its prompts: 20 directions of 6 prompts each.
-    private const int RandomTexts = 120;
+    // A behaviour's random texts, whatever its prompts: 20 directions of 3 prompts each.
+    private const int RandomTexts = 60;
     private const int SeedPurpose = 2;
 
     /// <summary>Runs all behaviours.</summary>
