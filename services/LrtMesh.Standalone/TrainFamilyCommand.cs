@@ -51,7 +51,16 @@ internal static class TrainFamilyCommand
         foreach (var plan in TinyFamily.TinyFamily.Plans.Where(p => sizes.Contains(p.Name)))
         {
             var progress = new StepLines(plan.Name);
-            TinyFamily.TinyFamily.Train(plan, tokenizer, tokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);
+            try
+            {
+                TinyFamily.TinyFamily.Train(plan, tokenizer, tokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);
+            }
+            catch (OperationCanceledException)
+            {
+                Console.Error.WriteLine($"stopped while training {plan.Name}: the same command goes on from there");
+                return 130;
+            }
+
             Console.WriteLine($"{plan.Name}: written to {Path.Combine(folder, plan.Name)}");
         }
 
