@@ -24,7 +24,7 @@ public sealed record TrainingOutcome(long Tokens, double TrainingLoss, TimeSpan 
 public readonly record struct TrainingProgress(int Step, int Steps, double Loss, double TokensPerSecond, TimeSpan Left);
 
 /// <summary>
-/// Trains one model: AdamW on float32 weights, products in the plan's type, the residual stream in float32. A run that was cut off
+/// Trains one model: Muon and AdamW on float32 weights, products in the plan's type, the residual stream in float32. A run that was cut off
 /// goes on from its last saved step; text is a function of seed and step, so nothing of the data needs to be saved.
 /// </summary>
 public sealed class Trainer : IDisposable

@@ -6,7 +6,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
-using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Verification;
 using Spectre.Console;
 
@@ -120,8 +119,7 @@ internal static class VerifyCommand
 
         if (parsed.GetValue(TokenizerFolder) is { } folder)
         {
-            var result = TokenizerCases.Run(folder, parsed.GetValue(Cases)!.FullName);
-            return Report(console, new CaseReport(result.Cases, [.. result.Failed.Select(failed => new FailedCase(failed.Text, failed.Expected, failed.Got))]), "texts", json);
+            return Report(console, TokenizerCases.Run(folder, parsed.GetValue(Cases)!.FullName), "texts", json);
         }
 
         var tolerance = new Tolerance(parsed.GetValue(Absolute), parsed.GetValue(Relative));

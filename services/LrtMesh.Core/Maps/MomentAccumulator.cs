@@ -18,7 +18,7 @@ namespace LrtMesh.Core.Maps;
 public sealed class MomentAccumulator
 {
     /// <summary>Rows in a block of products.</summary>
-    public const int BlockRows = 512;
+    public const int BlockRows = 256;
 
     // Squares of larger values, summed over a block, would leave float32's range.
     private const float LargestMagnitude = 1e15f;

@@ -7,6 +7,8 @@ namespace LrtMesh.Core.Verification;
 /// <param name="Failed">Those that came out otherwise.</param>
 public sealed record CaseReport(int Cases, IReadOnlyList<FailedCase> Failed)
 {
+    private const long LargestFile = 256L << 20; // bytes
+
     /// <summary>Whether all came out as expected.</summary>
     public bool Passed => Failed.Count == 0;
 
@@ -18,6 +20,11 @@ public sealed record CaseReport(int Cases, IReadOnlyList<FailedCase> Failed)
     {
         try
         {
+            if (new FileInfo(path).Length > LargestFile)
+            {
+                throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: a file of cases has at most {LargestFile >> 20} MiB");
+            }
+
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             if (document.RootElement is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0)
             {
@@ -42,9 +49,9 @@ public sealed record CaseReport(int Cases, IReadOnlyList<FailedCase> Failed)
         {
             return [.. run(one)];
         }
-        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException)
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException or FormatException or JsonException)
         {
-            // What JsonElement throws where a field is missing or of another kind.
+            // What JsonElement and the serializer throw where a field is missing or of another kind.
             throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: case {index} is not laid out as expected: {e.Message}", e);
         }
     }

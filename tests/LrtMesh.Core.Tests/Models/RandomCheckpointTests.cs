@@ -19,6 +19,7 @@ public sealed class RandomCheckpointTests : IDisposable
     public RandomCheckpointTests()
     {
         NativeTorch.EnsureLoaded();
+        CheckpointsRunAlone.Settle();
         _config = WriteConfig("small", width: 64, layers: 2, vocabulary: 320);
     }
 

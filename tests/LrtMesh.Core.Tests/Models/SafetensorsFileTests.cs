@@ -15,6 +15,8 @@ public sealed class SafetensorsFileTests : IDisposable
 {
     private readonly string _path = Path.GetTempFileName();
 
+    public SafetensorsFileTests() => CheckpointsRunAlone.Settle();
+
     public void Dispose() => File.Delete(_path);
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Verification;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;

@@ -1,4 +1,5 @@
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Verification;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;

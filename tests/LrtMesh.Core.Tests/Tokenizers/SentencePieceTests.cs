@@ -1,5 +1,6 @@
 using CsCheck;
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Verification;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Verification;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;
@@ -23,8 +23,9 @@ public sealed class TokenizerCasesTests(TrainedTokenizer trained) : IClassFixtur
         var wrongText = right.DeepClone();
         wrongText["decoded"] = decoded + "x";
 
-        Assert.Equal(new TokenizerCases.Result(true, 1, []).ToJson(), Run(right).ToJson());
-        Assert.Equal("""{"passed":true,"cases":1,"failed":[]}""", Run(right).ToJson());
+        var good = Run(right);
+        Assert.Equal((true, 1), (good.Passed, good.Cases));
+        Assert.Empty(good.Failed);
         foreach (var wrong in new[] { wrongId, wrongText })
         {
             var result = Run(right, wrong);
@@ -46,11 +47,11 @@ public sealed class TokenizerCasesTests(TrainedTokenizer trained) : IClassFixtur
 
         var error = Assert.Throws<LrtMeshException>(() => TokenizerCases.Run(trained.Folder, path));
 
-        Assert.Equal(ErrorReason.DataLoss, error.Reason);
+        Assert.Equal(ErrorReason.FailedPrecondition, error.Reason);
         Assert.Contains(path, error.Message, StringComparison.Ordinal);
     }
 
-    private TokenizerCases.Result Run(params JsonNode[] cases)
+    private CaseReport Run(params JsonNode[] cases)
     {
         var path = Path.Combine(trained.Folder, $"{Guid.NewGuid()}.json");
         File.WriteAllText(path, JsonSerializer.Serialize(cases));
