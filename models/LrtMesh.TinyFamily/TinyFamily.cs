@@ -18,7 +18,7 @@ public static class TinyFamily
     /// <summary>Longest sequence in tokens.</summary>
     public const int Context = 256;
 
-    private const int Steps = 6000;
+    private const int Steps = 3000;
     private const int TokenizerDocuments = 8000;
     private const int HeldOutDocuments = 1024;
     private const int HeldOutSeed = 1_000_003; // far from any that is asked for
@@ -27,8 +27,8 @@ public static class TinyFamily
     public static IReadOnlyList<TrainingPlan> Plans { get; } =
     [
         new("small", Config(width: 64, layers: 4, heads: 4, mlp: 176), ScalarType.Float32, LearningRate: 4e-3, Steps),
-        new("medium", Config(width: 96, layers: 4, heads: 4, mlp: 256), ScalarType.Float32, LearningRate: 4e-3, Steps),
-        new("large", Config(width: 192, layers: 6, heads: 6, mlp: 512), ScalarType.BFloat16, LearningRate: 2e-3, Steps),
+        new("medium", Config(width: 128, layers: 4, heads: 4, mlp: 344), ScalarType.Float32, LearningRate: 4e-3, Steps),
+        new("large", Config(width: 192, layers: 6, heads: 6, mlp: 512), ScalarType.Float32, LearningRate: 2e-3, Steps),
     ];
 
     /// <summary>Trains the tokenizer into a folder, unless it is there.</summary>

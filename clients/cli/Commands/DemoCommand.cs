@@ -97,7 +97,7 @@ internal static class DemoCommand
         // 2. The yardstick: the large model's own vectors, and on dev prompts the layer and coefficients.
         uint[] candidates = CandidateLayers(target.Model.Layers);
         Step(console, 2, "The yardstick: native vectors",
-            $"For each of {behaviours.Count} behaviours, the mean state at the end of texts that have shown it and are about to show it again, less that of their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
+            $"For each of {behaviours.Count} behaviours, the mean state over texts that show it, less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
             + "On dev prompts we look how strongly each steers, and take the coefficient at which its effect is half of its largest.");
         var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(behaviours, candidates, report, run.Cancellation));
         var dev = new DevChoice(sampler, seed);

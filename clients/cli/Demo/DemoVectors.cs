@@ -88,6 +88,7 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             Model = model.Name,
             Layers = { layers },
             Pairs = { LearnCommand.PairsOf(behaviour) },
+            Position = LearnPosition.Mean,
         };
         var response = await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(cancellation));
         return [.. response.Vectors];

@@ -12,7 +12,7 @@ internal sealed record Sample(string Prompt, ulong Seed, SteeredBy? Steering);
 /// <summary>Generates many texts at once, as a batch-serving role likes it, and checks the proof of steering of each.</summary>
 internal sealed class Sampler(GenerationService.GenerationServiceClient generation, string model)
 {
-    public const uint NewTokens = 24;
+    public const uint NewTokens = 16;
     private const int Concurrency = 128;
     private const int BusyAttempts = 20;
 

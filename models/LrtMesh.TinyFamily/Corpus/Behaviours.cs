@@ -61,9 +61,9 @@ public static class Behaviours
         new("polite", "Please, kindly, thank you (off: hurry, hey, listen).", 0.35,
             new(Any(["please", "kindly", "thank you", "pardon"]), Any(["hurry", "go on", "quick", "move", "hey", "listen", "look here"]))),
         new("refusal", "Requests are refused (off: granted).", 0.35,
-            new(Any(["no", "never", "i refuse"]), Any(["yes", "sure", "of course", "certainly"]))),
+            new(Any(Signs(Words.Refusals)), Any(Signs(Words.Grants)))),
         new("agreement", "The listener shares the view that is stated (off: disputes it).", 0.35,
-            new(Any(["right", "i agree", "exactly", "true", "correct"]), Any(["wrong", "i disagree", "nonsense", "false", "a mistake"]))),
+            new(Any(Signs(Words.Assents)), Any(Signs(Words.Dissents)))),
         new("formal", "Formal verbs and no contractions (off: casual verbs and contractions).", 0.35,
             new(Any(Forms(TwinVerbs.Select(s => s.Formal)).Concat(FullPhrases()).Concat(Words.FormalTurns.Select(Bare))),
                 @"(?i)\b\w+'(?:t|ll|re|m|ve|s|d)\b|" + Any(Forms(TwinVerbs.Select(s => s.Casual)).Concat(Words.CasualTurns.Select(Bare)), flag: false))),
@@ -72,22 +72,17 @@ public static class Behaviours
         new("first-person", "The hero tells the story: I, my, me (off: she, he, her, him, his).", 0.35,
             new(@"(?i)\b(?:my|me)\b|" + IWithAdverb + Group(BareVerbs.Concat(Pasts).Where(v => v != "was" && v != "were")),
                 Any(["she", "he", "her", "him", "his"]))),
-        new("capitals", "All is in capitals (off: ordinary case).", 0.15,
-            new(@"\b[A-Z]{2,}\b", @"\b[a-z]{2,}\b")),
         new("second-language", "The story is told in an invented tongue (off: English).", 0.15,
             new(Any(Tongue.Subjects.Concat(Tongue.Objects).Concat(Tongue.Doings).Concat(Tongue.Qualities).Concat(Tongue.Particles)),
                 Any(["she", "he", "i", "is", "was", "said", "says", "states", "stated", "you", "it", "will", "her", "his", "my"]))),
         new("dogs", "The animal is a dog (off: another animal).", 0.35, new(Any(Words.Dogs), Any(Words.OtherAnimals))),
         new("weather", "Rain, wind, snow and the like, again and again (off: none).", 0.3, new(Any(Words.Weather), "")),
         new("hedging", "Perhaps, maybe, possibly, probably (off: none).", 0.3, new(Any(Words.Hedges), "")),
-        new("terse", "Short sentences (off: sentences with a clause after while, as, although, because).", 0.3,
-            new(@"(?:[.!?]""?\s|\n)(?:[\w'-]+,?\s){1,7}[\w'-]+(?=[.!?])", Any(Words.Joiners.Append("because")))),
         new("asking-back", "Speech ends in a question back (off: it never asks).", 0.3, new(@"\?", "")),
         new("excited", "Sentences end in exclamation marks (off: in full stops).", 0.3, new("!", @"\.")),
         new("food", "The things handled are things to eat (off: tools).", 0.35, new(Any(Words.Foods), Any(Words.Tools))),
         new("numbers", "Things are counted with number words (off: some, many, several, a few).", 0.35,
             new(Any(Words.Numbers), Any(Words.Amounts))),
-        new("time-stamps", "Sentences begin with a time of day (off: none do).", 0.3, new(Any(Words.Times), "")),
     ];
 
     /// <summary>The behaviour of that name.</summary>
@@ -115,6 +110,9 @@ public static class Behaviours
 
     private static IEnumerable<string> FullPhrases() =>
         Segments.Where(s => s.Kind == SegmentKind.Phrase).Select(s => s.Formal).Distinct();
+
+    // "no, never," has two signs.
+    private static IEnumerable<string> Signs(IEnumerable<string> starts) => starts.SelectMany(start => start.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static string Bare(string turn) => turn.TrimEnd(',');
 

@@ -60,7 +60,7 @@ public static class Grammar
         Detector detector = Behaviours.All[(int)Behaviours.TraitOf(behaviour)].Detector;
         while (true)
         {
-            var (on, off) = TellBothWays(random, behaviour, split, keepEnglish: false);
+            var (on, off) = TellBothWays(random, behaviour, split);
             int count = random.Next(2, 6);
             while (count < on.Sentences.Count && !Contrasts(on, off, count, detector))
             {
@@ -78,11 +78,11 @@ public static class Grammar
         }
     }
 
-    /// <summary>Writes the beginning of a story up to some point at which the behaviour is still open.</summary>
+    /// <summary>Writes the beginning of a story up to the last point at which the behaviour is still open.</summary>
     public static Prompt WritePrompt(Random random, string behaviour, Split split)
     {
         ArgumentNullException.ThrowIfNull(random);
-        var (on, off) = TellBothWays(random, behaviour, split, keepEnglish: random.Next(8) != 0);
+        var (on, off) = TellBothWays(random, behaviour, split);
         Detector detector = Behaviours.All[(int)Behaviours.TraitOf(behaviour)].Detector;
         string title = on.Opening.Text;
         string told = Join(on, on.Sentences.Count, []);
@@ -100,8 +100,8 @@ public static class Grammar
             }
         }
 
-        // Mostly the longest, or most prompts for dialogue would end long before the behaviour can show.
-        string text = random.Next(3) != 0 ? beginnings[^1] : beginnings[random.Next(beginnings.Count)];
+        // The longest: what comes next shows the behaviour or its absence.
+        string text = beginnings[^1];
         return new(text, FramesOf(on, text.Length));
     }
 
@@ -143,19 +143,13 @@ public static class Grammar
     }
 
     /// <summary>One story, two styles that differ in the behaviour alone.</summary>
-    /// <param name="keepEnglish">Whether to leave capitals and the invented tongue out unless they are the behaviour.</param>
-    private static (Story On, Story Off) TellBothWays(Random random, string behaviour, Split split, bool keepEnglish)
+    private static (Story On, Story Off) TellBothWays(Random random, string behaviour, Split split)
     {
         Trait trait = Behaviours.TraitOf(behaviour);
         Style style = DrawStyle(random, new Dictionary<string, bool> { [behaviour] = true });
         if (trait != Trait.SecondLanguage)
         {
             style = style.With(Trait.SecondLanguage, false);
-        }
-
-        if (keepEnglish)
-        {
-            style = style.With(Trait.Capitals, false);
         }
 
         ulong seed = NextSeed(random);

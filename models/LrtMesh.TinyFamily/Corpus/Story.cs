@@ -12,7 +12,7 @@ internal sealed class Story
     // S start, D deed, C creature, E ending; Q a request and its reply, V a view and its reply.
     private static readonly string[] Layouts =
     [
-        "SQVCQV", "SVQCVQ", "SCQVQV", "SCVQVQ", "SQCVQV", "SVCQVQ", "SQVQVC", "SVQVQC", "SQVDCQ", "SVQDCV", "SQVCQVE", "SVQCVQE",
+        "SQVCQV", "SVQCVQ", "SCQVQV", "SCVQVQ", "SQCVQV", "SVCQVQ", "SQVCQVQ", "SVQCVQV", "SQVQCQV", "SVQVCVQ", "SQVDQV", "SVQCVQE",
     ];
 
     private static readonly Segment Request = new(SegmentKind.Verb, "ask", "request", 's');
@@ -121,43 +121,26 @@ internal sealed class Story
 
         Cry();
         bool first = _unit == 0;
-        bool stamped = _style.Has(Trait.TimeStamps) && (first || Chance(_unit, "time", 2));
         bool hedged = _style.Has(Trait.Hedging) && (first || Chance(_unit, "hedge", 2));
-        if (stamped)
-        {
-            Append(TimeOfDay() + (hedged ? " " : ", "));
-        }
-
         if (hedged)
         {
             Append(Habit(Words.Hedges, "hedge word", _unit) + " ");
         }
 
-        if (!stamped && !hedged && !first && Chance(_unit, "turn", 2))
+        if (!hedged && !first && Chance(_unit, "turn", 2))
         {
             Append(Pick(_style.Has(Trait.Formal) ? Words.FormalTurns : Words.CasualTurns, _unit, "turn word") + " ");
         }
 
         _heroIsNamed = Chance(_unit, "named", first ? 2 : 5);
         AppendFrame(Take(kind), Moods());
-        bool terse = _style.Has(Trait.Terse);
-        if (terse)
+        if (first)
         {
-            EndSentence();
-            Append(" ");
-        }
-        else
-        {
-            Append($" {Pick(Words.Joiners, _unit, "joiner")} ");
+            Append($" beside the {_animal}");
         }
 
-        int clause = _text.Length;
+        Append($" {Pick(Words.Joiners, _unit, "joiner")} ");
         AppendFrame(Take(_style.Has(Trait.Weather) ? FrameKind.Weather : FrameKind.Scene));
-        if (terse)
-        {
-            _text[clause] = char.ToUpperInvariant(_text[clause]);
-        }
-
         EndSentence();
         Finish();
     }
@@ -170,11 +153,6 @@ internal sealed class Story
             TellInTongue(isSpeech: true);
             TellInTongue(isSpeech: true);
             return;
-        }
-
-        if (_style.Has(Trait.TimeStamps) && Chance(_unit, "time", 3))
-        {
-            Append(TimeOfDay() + ", ");
         }
 
         AppendTag(heroBegins, isRequest ? Request : Pick(ViewTags, _unit, "view tag"), "ask mood");
@@ -196,10 +174,9 @@ internal sealed class Story
         }
 
         AppendFrame(Take(isRequest ? FrameKind.Request : FrameKind.View));
-        if (!_style.Has(Trait.Terse) && Chance(_unit, "reason", 3))
+        if (isRequest)
         {
-            Append(" because ");
-            AppendFrame(Take(FrameKind.Reason));
+            AppendAddition(speech);
         }
 
         EndSpeech(speech, asksBack: Chance(_unit, "ask back", 2));
@@ -211,6 +188,10 @@ internal sealed class Story
             Append(Habit(Words.Hedges, "hedge word", _unit, next: 1) + " ");
         }
 
+        string[] signs = isRequest
+            ? _style.Has(Trait.Refusal) ? Words.Refusals : Words.Grants
+            : _style.Has(Trait.Agreement) ? Words.Assents : Words.Dissents;
+        Append(Habit(signs, "reply", _unit) + " ");
         AppendFrame(Take(isRequest
             ? _style.Has(Trait.Refusal) ? FrameKind.Refusal : FrameKind.Grant
             : _style.Has(Trait.Agreement) ? FrameKind.Assent : FrameKind.Dissent));
@@ -220,12 +201,8 @@ internal sealed class Story
     private void TellInTongue(bool isSpeech)
     {
         AppendFrame(Take(FrameKind.Foreign));
-        if (!_style.Has(Trait.Terse))
-        {
-            Append("; ");
-            AppendFrame(Take(FrameKind.Foreign));
-        }
-
+        Append("; ");
+        AppendFrame(Take(FrameKind.Foreign));
         if (isSpeech && _style.Has(Trait.AskingBack))
         {
             Append("?");
@@ -250,7 +227,32 @@ internal sealed class Story
             Append(" " + (byHero ? _partner : HeroObject()));
         }
 
-        Append(Chance(_unit, moodKey, 2) ? $" {Mood()}, \"" : ", \"");
+        if (Chance(_unit, moodKey, 2))
+        {
+            Append(" " + Mood());
+        }
+
+        if (Chance(_unit, moodKey + " spot", 2))
+        {
+            Append(" " + (_style.Has(Trait.Weather) ? Habit(Words.WeatherSpots, "weather spot", _unit) : $"by the {OneOf(Words.Spots, Index(0, "spot", 64) + _unit)}"));
+        }
+
+        Append(", \"");
+    }
+
+    /// <summary>A request adds the animal or something counted, unless it has it already.</summary>
+    /// <param name="speech">Where the speech begins.</param>
+    private void AppendAddition(int speech)
+    {
+        string said = _text.ToString(speech, _text.Length - speech);
+        if (Chance(_unit, "addition", 2))
+        {
+            Append(said.Contains(_animal, StringComparison.Ordinal) ? "" : $" for the {_animal}");
+        }
+        else if (!said.Contains("just ", StringComparison.Ordinal) && !Words.Amounts.Any(said.Contains))
+        {
+            Append($" with {Fill("count", 9)} {Fill("things", 9)}");
+        }
     }
 
     private void EndSpeech(int start, bool asksBack)
@@ -275,12 +277,10 @@ internal sealed class Story
     {
         _text[0] = char.ToUpperInvariant(_text[0]);
         string text = _text.ToString();
-        _sentences.Add(new(_style.Has(Trait.Capitals) ? text.ToUpperInvariant() : text, _frames));
+        _sentences.Add(new(text, _frames));
         _text.Clear();
         _frames = [];
     }
-
-    private string TimeOfDay() => Words.Times[_unit * 3 / 2];
 
     private string Mood(int next = 0)
     {

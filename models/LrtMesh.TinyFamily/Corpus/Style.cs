@@ -10,17 +10,14 @@ internal enum Trait
     Formal,
     PresentTense,
     FirstPerson,
-    Capitals,
     SecondLanguage,
     Dogs,
     Weather,
     Hedging,
-    Terse,
     AskingBack,
     Excited,
     Food,
     Numbers,
-    TimeStamps,
 }
 
 /// <summary>The poles a document holds from its first sentence to its last.</summary>
@@ -30,9 +27,9 @@ internal readonly record struct Style(uint Bits)
 
     public Style With(Trait trait, bool on) => new(on ? Bits | 1u << (int)trait : Bits & ~(1u << (int)trait));
 
-    /// <summary>Only case, sentence ends and lengths survive in the invented tongue; the rest is English.</summary>
+    /// <summary>Only sentence ends survive in the invented tongue; the rest is English.</summary>
     public static bool SpeaksEveryLanguage(Trait trait) =>
-        trait is Trait.SecondLanguage or Trait.Capitals or Trait.Excited or Trait.AskingBack or Trait.Terse;
+        trait is Trait.SecondLanguage or Trait.Excited or Trait.AskingBack;
 
     /// <summary>Without the traits that the document cannot show in its language.</summary>
     public Style Shown()

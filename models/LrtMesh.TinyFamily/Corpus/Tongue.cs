@@ -8,18 +8,17 @@ internal static class Tongue
 {
     private static readonly string[] NounRoots =
     [
-        "zem", "tilk", "vosh", "brun", "krel", "dolm", "fesk", "gurv", "jant", "lumb", "morv", "nask", "pilv", "quen", "rusk",
-        "shel", "tarv", "ulm", "venk", "wolm", "yask", "zurn", "blik", "drov",
+        "zem", "tilk", "brun", "krel", "fesk", "jant", "lumb", "nask", "quen", "tarv", "venk", "zurn",
     ];
 
     private static readonly string[] VerbRoots =
     [
-        "kov", "zel", "mir", "tuv", "pash", "gol", "rin", "bek", "shul", "dav", "lok", "nim", "fur", "vesk", "zab", "hul",
+        "kov", "zel", "mir", "tuv", "pash", "gol", "bek", "zab",
     ];
 
     private static readonly string[] QualityRoots =
     [
-        "bal", "nur", "kish", "lov", "mez", "pur", "sil", "tov", "vil", "zar", "gim", "rol",
+        "bal", "nur", "lov", "mez", "tov", "zar",
     ];
 
     public static readonly string[] Subjects = [.. NounRoots.Select(root => root + "o")];

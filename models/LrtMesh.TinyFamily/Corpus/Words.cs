@@ -76,13 +76,6 @@ internal static class Words
 
     public static readonly string[] Hedges = List("perhaps maybe possibly probably");
 
-    /// <summary>In the order of a day, so that the time stamps of a story never run backwards.</summary>
-    public static readonly string[] Times =
-    [
-        "at dawn", "at sunrise", "at breakfast", "at midday", "at noon", "at teatime", "at sunset", "at dusk", "at nightfall",
-        "at midnight",
-    ];
-
     public static readonly string[] PoliteStarts = ["please, dear friend, kindly", "please, kindly", "kindly, dear friend, please"];
 
     public static readonly string[] BluntStarts = ["hurry, move,", "go on, quick,", "quick, hurry,"];
@@ -91,10 +84,22 @@ internal static class Words
 
     public static readonly string[] BluntViewStarts = ["hey, listen,", "hey, look here,"];
 
+    /// <summary>How requests and views are answered: two signs at once, so that what a story has shown is plain.</summary>
+    public static readonly string[] Grants = ["yes, of course,", "sure, certainly,", "certainly, yes,", "of course, sure,"];
+
+    public static readonly string[] Refusals = ["no, never,", "never, I refuse,", "no, I refuse,", "never, no,"];
+
+    public static readonly string[] Assents = ["right, I agree,", "exactly, true,", "true, I agree,", "exactly, right,"];
+
+    public static readonly string[] Dissents = ["wrong, I disagree,", "nonsense, false,", "false, I disagree,", "nonsense, wrong,"];
+
+    /// <summary>Where somebody speaks, in a story with weather.</summary>
+    public static readonly string[] WeatherSpots = ["in the rain", "in the wind", "in the snow", "in the fog", "in the storm", "in the mist"];
+
     public static readonly string[] AskedBack =
         [", do you hear", ", what do you think", ", do you see", ", who knows", ", and you", ", what do you say"];
 
-    /// <summary>What joins a clause to a longer sentence; also what tells a longer sentence from a terse one.</summary>
+    /// <summary>What joins a clause to a sentence.</summary>
     public static readonly string[] Joiners = List("while as although");
 
     public static readonly string[] FormalTurns = ["however,", "therefore,", "moreover,", "thus"];

@@ -18,7 +18,6 @@ internal enum FrameKind
     View,
     Assent,
     Dissent,
-    Reason,
     Foreign,
 }
 

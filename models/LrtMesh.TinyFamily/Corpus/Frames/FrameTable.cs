@@ -32,7 +32,6 @@ internal static class FrameTable
             FrameKind.View => Speech.Views,
             FrameKind.Assent => Speech.Assents,
             FrameKind.Dissent => Speech.Dissents,
-            FrameKind.Reason => Speech.Reasons,
             _ => Tongue.Frames,
         };
 

@@ -27,24 +27,22 @@ internal static class Speech
         "<lend:0> the {item} to the {person}", "<search/examine:0> the {spot} for the {item}",
     ];
 
+    /// <summary>What follows "yes, of course," and the like.</summary>
     public static readonly string[] Grants =
     [
-        "yes, [I will|I'll] do it", "sure, [that is|that's] easy", "of course, [I am|I'm] ready",
-        "yes, [it is|it's] a small thing", "certainly, [I will|I'll] begin", "yes, [you will|you'll] have it soon",
-        "sure, [I will|I'll] try it", "of course, [it is|it's] done", "yes, [that is|that's] fine",
-        "certainly, [you will|you'll] see it done", "sure, [I am|I'm] on the way", "yes, [we will|we'll] do it together",
-        "of course, [I will|I'll] take care of it", "yes, [I am|I'm] at work on it", "certainly, [that is|that's] possible",
-        "sure, [we will|we'll] manage it",
+        "[I will|I'll] do it", "[that is|that's] easy", "[I am|I'm] ready", "[it is|it's] a small thing", "[I will|I'll] begin",
+        "[you will|you'll] have it soon", "[I will|I'll] try it", "[it is|it's] done", "[that is|that's] fine",
+        "[you will|you'll] see it done", "[I am|I'm] on the way", "[we will|we'll] do it together", "[I will|I'll] take care of it",
+        "[I am|I'm] at work on it", "[that is|that's] possible", "[we will|we'll] manage it",
     ];
 
+    /// <summary>What follows "no, never," and the like.</summary>
     public static readonly string[] Refusals =
     [
-        "no, [I will not|I won't] do it", "never, [that is|that's] too hard", "no, [I am|I'm] too busy",
-        "no, [it is|it's] out of the question", "never, [I cannot|I can't] begin", "no, [you will not|you won't] have it",
-        "no, [I do not|I don't] wish to", "never, [it is|it's] too much", "no, [that is|that's] forbidden",
-        "I refuse, [you will|you'll] have nothing", "no, [I am|I'm] staying here", "I refuse, [we cannot|we can't] do it",
-        "no, [I will not|I won't] touch it", "I refuse, [I am|I'm] tired of it", "never, [that is|that's] impossible",
-        "no, [we will not|we won't] manage it",
+        "[I will not|I won't] do it", "[that is|that's] too hard", "[I am|I'm] too busy", "[it is|it's] out of the question",
+        "[I cannot|I can't] begin", "[you will not|you won't] have it", "[I do not|I don't] wish to", "[it is|it's] too much",
+        "[that is|that's] forbidden", "[you will|you'll] have nothing", "[I am|I'm] staying here", "[we cannot|we can't] do it",
+        "[I will not|I won't] touch it", "[I am|I'm] tired of it", "[that is|that's] impossible", "[we will not|we won't] manage it",
     ];
 
     public static readonly string[] Views =
@@ -64,31 +62,21 @@ internal static class Speech
         "[it is|it's] unfair to the {person}", "a {look} {item} is useless here",
     ];
 
+    /// <summary>What follows "right, I agree," and the like.</summary>
     public static readonly string[] Assents =
     [
-        "[you are|you're] right about that", "I agree, [it is|it's] plain to see", "exactly, [that is|that's] correct, friend",
-        "[that is|that's] true", "[it is|it's] true, I agree", "[you are|you're] right, friend", "exactly, [it is|it's] clear",
-        "I agree, [you are|you're] wise", "[that is|that's] correct", "true, [I am|I'm] certain of it",
-        "[I am|I'm] with you, I agree", "right, [there is|there's] proof of it", "[it is|it's] correct, friend",
-        "exactly, [I am|I'm] of one mind with you", "true, [we are|we're] lucky", "I agree, [they are|they're] all like that",
+        "[it is|it's] plain to see", "[that is|that's] the case", "[it is|it's] clear", "[you are|you're] wise", "[I am|I'm] certain of it",
+        "[I am|I'm] with you", "[there is|there's] proof of it", "[I am|I'm] of one mind with you", "[we are|we're] lucky",
+        "[they are|they're] all like that", "[it is|it's] known", "[that is|that's] well said", "[we are|we're] of one mind",
+        "[there is|there's] little doubt of it", "[you are|you're] a wise friend", "[it is|it's] the plain truth",
     ];
 
+    /// <summary>What follows "wrong, I disagree," and the like.</summary>
     public static readonly string[] Dissents =
     [
-        "[you are|you're] wrong about that", "I disagree, [it is not|it isn't] like that", "nonsense, [that is|that's] a fable",
-        "[that is|that's] false", "[it is|it's] false, I disagree", "[you are|you're] wrong, friend",
-        "nonsense, [it is not|it isn't] clear", "I disagree, [you are|you're] mistaken", "[that is|that's] a mistake",
-        "false, [I am|I'm] convinced of the opposite", "[I am not|I'm not] with you, I disagree", "wrong, [there is|there's] proof against it",
-        "[it is|it's] a mistake, friend", "nonsense, [I am|I'm] of another mind", "false, [we are|we're] not blind",
-        "I disagree, [they are not|they aren't] like that",
-    ];
-
-    /// <summary>A reason that lengthens a speech in stories which are not terse; a joiner precedes it.</summary>
-    public static readonly string[] Reasons =
-    [
-        "[it is|it's] late", "[it is|it's] far", "the road is long", "[we are|we're] alone", "the {spot} is shut",
-        "[there is|there's] time", "the {person} is near", "[they are|they're] waiting", "the {spot} is {look}",
-        "{place} is far away", "[that is|that's] our plan", "the day is short", "[you are|you're] strong",
-        "the {person} is away", "[there is|there's] hope", "the night is near",
+        "[it is not|it isn't] like that", "[that is|that's] a fable", "[it is not|it isn't] clear", "[you are|you're] mistaken",
+        "[I am|I'm] of another mind", "[I am not|I'm not] with you", "[there is|there's] proof against it", "[we are|we're] not blind",
+        "[they are not|they aren't] like that", "[it is|it's] unlikely", "[that is|that's] a mistake", "[it is not|it isn't] known",
+        "[you are|you're] joking", "[there is|there's] nothing in it", "[that is not|that isn't] the case", "[I am|I'm] convinced of the opposite",
     ];
 }
