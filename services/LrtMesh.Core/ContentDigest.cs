@@ -46,6 +46,9 @@ public sealed class ContentDigest : IDisposable
     /// <summary>The digest of what was added.</summary>
     public string Finish() => "sha256:" + Convert.ToHexStringLower(_hash.GetHashAndReset());
 
+    /// <summary>The first 128 bits of it, for what is compared in memory.</summary>
+    public UInt128 Finish128() => BinaryPrimitives.ReadUInt128LittleEndian(_hash.GetHashAndReset());
+
     /// <inheritdoc/>
     public void Dispose() => _hash.Dispose();
 }

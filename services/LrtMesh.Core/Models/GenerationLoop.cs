@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Numerics;
 using LrtMesh.Core.Steering;
 using LrtMesh.Core.Tensors;
@@ -11,70 +10,64 @@ namespace LrtMesh.Core.Models;
 /// hold up a short one. Everything but <see cref="Enqueue"/> runs on the model thread.
 /// </summary>
 /// <remarks>
-/// A step: (1) drop cancelled and stopped sequences; (2) admit waiting ones into free slots, read their prompts together and choose their
-/// first tokens; (3) advance every live sequence by one token. Live sequences fill the cache's slots from 0 without gaps.
+/// A step: (1) drop cancelled and stopped sequences; (2) admit waiting ones into free slots, with what the prefix cache holds of
+/// their prompts; (3) read more of the prompts, all but their last tokens; (4) advance every sequence whose prompt is read by one
+/// token. Live sequences fill the cache's slots from 0 without gaps, those whose prompts are read first.
 /// </remarks>
 internal sealed class GenerationLoop : IDisposable
 {
-    private const int MaxWaiting = 1024;
     private const int MaxSlots = 128;
     private const long CacheBytes = 512L << 20;
-    private const int PrefillTokens = 4096; // padded tokens read in one step
     private const int LeastCapacity = 64; // tokens of a slot: a smaller cache would only be resized sooner
+    private const int PromptTokens = 1024; // padded, read in one step
+    private const int PrefixShareOfMemory = 16; // the prefix cache may fill a sixteenth of the process's
+    private const int WorthWaiting = 16; // tokens that another sequence is reading just now
+    private const int SimilarTokens = 16; // prompts that differ by so many are read as one padded batch
 
     private readonly Decoder _decoder;
     private readonly KvCache _cache;
     private readonly long _maxTokens; // of the cache, over all slots
+    private readonly PrefixCache _prefixes;
     private readonly SteeringTable _table;
     private readonly HashSet<int> _endOfSequence;
-    private readonly ConcurrentQueue<Generation> _waiting = new();
+    private readonly GenerationQueue _queue;
     private readonly List<LiveSequence> _live = []; // index = slot
-    private int _waitingCount;
+    private int _ready; // the first so many have read their prompts
 
     public GenerationLoop(Decoder decoder)
     {
         _decoder = decoder;
         var config = decoder.Config;
+        var bytesPerToken = KvCache.BytesPerToken(config, (int)decoder.Weights.Head.element_size());
         // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
         _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Head.dtype);
-        _maxTokens = Math.Max(1, CacheBytes / KvCache.BytesPerToken(config, (int)decoder.Weights.Head.element_size()));
+        _maxTokens = Math.Max(1, CacheBytes / bytesPerToken);
+        _prefixes = new PrefixCache(bytesPerToken, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / PrefixShareOfMemory);
         _table = new SteeringTable(config.Width);
         _endOfSequence = [.. config.EndOfSequence];
+        _queue = new GenerationQueue(generation => new LiveSequence(generation, _table, config.Layers));
     }
 
     /// <summary>Whether a step has anything to do.</summary>
-    public bool HasWork => _live.Count > 0 || !_waiting.IsEmpty;
+    public bool HasWork => _live.Count > 0 || !_queue.IsEmpty;
+
+    /// <summary>Tensors that the prefix cache holds. Any thread.</summary>
+    public int PrefixTensors => _prefixes.Tensors;
 
     /// <summary>Puts a request in the queue. Any thread.</summary>
     /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
-    public void Enqueue(Generation generation)
-    {
-        if (Interlocked.Increment(ref _waitingCount) > MaxWaiting)
-        {
-            Interlocked.Decrement(ref _waitingCount);
-            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} requests are waiting for this model; try again later")
-            {
-                RetryAfter = TimeSpan.FromSeconds(1),
-            };
-        }
+    public void Enqueue(Generation generation) => _queue.Enqueue(generation);
 
-        _waiting.Enqueue(generation);
-    }
-
-    /// <summary>Advances everything that is live by one token.</summary>
+    /// <summary>Advances everything that is live.</summary>
     public void Step()
     {
         DropStopped();
-        var admitted = Admit();
-        if (admitted > 0)
-        {
-            ReadPrompts(_live.Count - admitted);
-        }
-
-        if (_live.Count > 0)
+        Admit();
+        ReadPrompts();
+        if (_ready > 0)
         {
             ReadAgainWhatOutgrewItsAngles();
-            AdvanceAll();
+            AdvanceReady();
         }
     }
 
@@ -87,27 +80,14 @@ internal sealed class GenerationLoop : IDisposable
             Remove(slot);
         }
 
-        while (TryDequeue(out var generation))
-        {
-            generation.Fail(error);
-        }
+        _queue.FailAll(error);
     }
 
     public void Dispose()
     {
         _cache.Dispose();
+        _prefixes.Dispose();
         _table.Dispose();
-    }
-
-    private bool TryDequeue(out Generation generation)
-    {
-        if (!_waiting.TryDequeue(out generation!))
-        {
-            return false;
-        }
-
-        Interlocked.Decrement(ref _waitingCount);
-        return true;
     }
 
     private void DropStopped()
@@ -127,38 +107,51 @@ internal sealed class GenerationLoop : IDisposable
         }
     }
 
-    /// <summary>Gives waiting sequences the free slots after the live ones, up to one step's worth of prompt.</summary>
-    private int Admit()
+    /// <summary>
+    /// Gives waiting sequences free slots in order of arrival, up to one step's worth of prompt. One that shares much with a prompt
+    /// that is being read waits until it is in the prefix cache, and lets others pass.
+    /// </summary>
+    private void Admit()
     {
-        var admitted = 0;
-        var longest = 0;
-        while (_live.Count < MaxSlots && _waiting.TryPeek(out var next) && HasRoomFor(next.Request))
+        var unread = _live.Sum(sequence => sequence.Unread);
+        var admitted = new List<(LiveSequence Sequence, int Unread)>();
+        foreach (var next in _queue.Waiting().Take(MaxSlots).ToList())
         {
-            longest = Math.Max(longest, next.Request.Prompt.Count);
-            if (admitted > 0 && longest * (admitted + 1) > PrefillTokens)
+            if (_live.Count + admitted.Count == MaxSlots || unread >= PromptTokens || !HasRoomFor(next, [.. admitted.Select(one => one.Sequence)]))
             {
                 break;
             }
 
-            TryDequeue(out next);
-            if (next.Cancellation.IsCancellationRequested)
+            var held = Reuses(next) ? _prefixes.Match(next.Prefix) : 0;
+            if (Reuses(next) && _live.Skip(_ready).Concat(admitted.Select(one => one.Sequence)).Any(reading => reading.Prefix.AsSpan().CommonPrefixLength(next.Prefix) - held >= WorthWaiting))
             {
-                next.Fail(new OperationCanceledException(next.Cancellation));
                 continue;
             }
 
-            _live.Add(new LiveSequence(next, _table));
-            admitted++;
+            _queue.Remove(next);
+            next.Begin();
+            admitted.Add((next, next.Prefix.Length - held));
+            unread += next.Prefix.Length - held;
         }
 
-        return admitted;
+        // Those of about equal length side by side, so that they are read together.
+        foreach (var (sequence, _) in admitted.OrderBy(one => one.Unread))
+        {
+            if (Reuses(sequence))
+            {
+                sequence.Resume(_prefixes.Restore(sequence.Prefix, _cache, _live.Count));
+            }
+
+            _live.Add(sequence);
+        }
+
     }
 
     /// <summary>Whether one more sequence fits; makes the cache large enough for it. A sequence alone always fits.</summary>
-    private bool HasRoomFor(GenerationRequest request)
+    private bool HasRoomFor(LiveSequence next, List<LiveSequence> admitted)
     {
-        var slots = _live.Count + 1;
-        var capacity = _live.Select(s => s.Longest).Append(request.Prompt.Count + request.MaxTokens).Max();
+        var slots = _live.Count + admitted.Count + 1;
+        var capacity = _live.Concat(admitted).Append(next).Max(sequence => sequence.Longest);
         if (slots <= _cache.Slots && capacity <= _cache.Capacity)
         {
             return true;
@@ -177,45 +170,84 @@ internal sealed class GenerationLoop : IDisposable
         return true;
     }
 
-    private void ReadPrompts(int firstSlot)
+    /// <summary>A prompt that is read by LongRoPE's long angles has keys of its own.</summary>
+    private bool Reuses(LiveSequence sequence) => !(sequence.PromptLength > _decoder.Config.AngleSwitch);
+
+    /// <summary>Reads a share of each prompt that is not read yet; none waits for another, however long that is.</summary>
+    private void ReadPrompts()
+    {
+        MoveReadyOnes();
+        var share = Math.Max(1, PromptTokens / Math.Max(1, _live.Count - _ready));
+        int Length(int slot) => Math.Min(share, _live[slot].Unread);
+        for (int first = _ready, next; first < _live.Count; first = next)
+        {
+            next = first + 1;
+            while (next < _live.Count && Math.Abs(Length(next) - Length(first)) <= SimilarTokens)
+            {
+                next++;
+            }
+
+            ReadPrompts(first, [.. Enumerable.Range(first, next - first).Select(Length)]);
+        }
+
+        MoveReadyOnes();
+    }
+
+    /// <summary>Reads the next tokens of the prompts of sequences that lie side by side.</summary>
+    private void ReadPrompts(int first, int[] lengths)
     {
         using var scope = NewDisposeScope();
-        var sequences = _live.GetRange(firstSlot, _live.Count - firstSlot);
-        var length = sequences.Max(s => s.Prompt.Count);
-        var ids = new long[sequences.Count * length];
+        var sequences = _live.GetRange(first, lengths.Length);
+        var length = lengths.Max();
+        var ids = new long[lengths.Length * length];
         var positions = new long[ids.Length];
-        for (var row = 0; row < sequences.Count; row++)
+        for (var row = 0; row < lengths.Length; row++)
         {
-            var prompt = sequences[row].Prompt;
+            var (prefix, start) = (sequences[row].Prefix, sequences[row].Cached);
             for (var i = 0; i < length; i++)
             {
-                ids[(row * length) + i] = i < prompt.Count ? prompt[i] : 0;
-                positions[(row * length) + i] = i;
+                ids[(row * length) + i] = i < lengths[row] ? prefix[start + i].Id : 0;
+                // Padding writes after the prompt, where generated tokens come later, and stays within the slot.
+                positions[(row * length) + i] = Math.Min(start + i, _cache.Capacity - 1);
             }
         }
 
-        var hidden = Advance(sequences, firstSlot, ids, positions, [.. sequences.Select(s => s.Prompt.Count)]); // [batch, length, width]
-        var last = tensor(sequences.Select((s, row) => ((long)row * length) + s.Prompt.Count - 1).ToArray(), ScalarType.Int64);
-        foreach (var sequence in sequences)
+        Advance(sequences, first, ids, positions, lengths);
+        for (var row = 0; row < lengths.Length; row++)
         {
-            sequence.Cached = sequence.Prompt.Count;
+            if (sequences[row].Unread == 0 && Reuses(sequences[row]))
+            {
+                _prefixes.Insert(sequences[row].Prefix, sequences[row].Steering.PrefixChanges(), _cache, first + row);
+            }
         }
-
-        Choose(hidden.view(-1, _decoder.Config.Width).index_select(0, last), firstSlot);
     }
 
-    private void AdvanceAll()
+    /// <summary>Brings the sequences whose prompts are read to those that were ready before.</summary>
+    private void MoveReadyOnes()
+    {
+        for (var slot = _ready; slot < _live.Count; slot++)
+        {
+            if (_live[slot].Unread == 0)
+            {
+                if (slot != _ready)
+                {
+                    _cache.Swap(slot, _live[slot].Cached, _ready, _live[_ready].Cached);
+                    (_live[slot], _live[_ready]) = (_live[_ready], _live[slot]);
+                }
+
+                _ready++;
+            }
+        }
+    }
+
+    private void AdvanceReady()
     {
         using var scope = NewDisposeScope();
-        var ids = _live.Select(s => (long)s.Last).ToArray();
-        var positions = _live.Select(s => (long)s.Cached).ToArray();
-        var hidden = Advance(_live, 0, ids, positions, [.. _live.Select(_ => 1)]); // [live, 1, width]
-        foreach (var sequence in _live)
-        {
-            sequence.Cached++;
-        }
-
-        Choose(hidden.squeeze(1), 0);
+        var sequences = _live.GetRange(0, _ready);
+        long[] ids = [.. sequences.Select(s => (long)s.Tokens[s.Cached])];
+        long[] positions = [.. sequences.Select(s => (long)s.Cached)];
+        var hidden = Advance(sequences, 0, ids, positions, [.. sequences.Select(_ => 1)]); // [ready, 1, width]
+        Choose(_decoder.Logits(hidden.squeeze(1)).Floats().ToArray());
     }
 
     /// <summary>
@@ -224,10 +256,10 @@ internal sealed class GenerationLoop : IDisposable
     /// </summary>
     private void ReadAgainWhatOutgrewItsAngles()
     {
-        for (var slot = 0; slot < _live.Count; slot++)
+        for (var slot = 0; slot < _ready; slot++)
         {
             var sequence = _live[slot];
-            if (sequence.Cached != _decoder.Config.AngleSwitch)
+            if (sequence.Cached != _decoder.Config.AngleSwitch || !Reuses(sequence))
             {
                 continue;
             }
@@ -235,108 +267,75 @@ internal sealed class GenerationLoop : IDisposable
             using var scope = NewDisposeScope();
             var ids = sequence.Tokens.Take(sequence.Cached).Select(id => (long)id).ToArray();
             var positions = Enumerable.Range(0, ids.Length).Select(i => (long)i).ToArray();
-            var rows = SteeringRows([sequence], positions, [ids.Length]);
+            var steering = new BatchSteering(_table, [sequence.Steering], positions, [ids.Length]);
             _decoder.Advance(
                 tensor(ids, [1, ids.Length], ScalarType.Int64), tensor(positions, [1, ids.Length], ScalarType.Int64),
-                _cache, slot, ids.Length, rows.Count == 0 ? null : new SteeringTap(_table, rows), lengths: [ids.Length + 1]);
+                _cache, slot, ids.Length, steering.Tap, lengths: [ids.Length + 1]);
         }
     }
 
-    /// <summary>Reads tokens of sequences that lie side by side.</summary>
+    /// <summary>Reads the next tokens of sequences that lie side by side.</summary>
     /// <param name="sequences">The sequences.</param>
     /// <param name="firstSlot">Slot of the first.</param>
     /// <param name="ids">[batch·length], padded on the right.</param>
     /// <param name="positions">[batch·length].</param>
     /// <param name="real">How many tokens of each are not padding.</param>
+    /// <returns>The last block's output, [batch, length, width].</returns>
     private Tensor Advance(List<LiveSequence> sequences, int firstSlot, long[] ids, long[] positions, int[] real)
     {
         var length = ids.Length / sequences.Count;
-        var rows = SteeringRows(sequences, positions, real);
-        var tap = rows.Count == 0 ? null : new SteeringTap(_table, rows);
+        var steering = new BatchSteering(_table, sequences.Select(s => s.Steering), positions, real);
         var hidden = _decoder.Advance(
             tensor(ids, [sequences.Count, length], ScalarType.Int64),
             tensor(positions, [sequences.Count, length], ScalarType.Int64),
-            _cache, firstSlot, (int)positions.Max() + 1, tap,
-            lengths: [.. sequences.Select((s, i) => s.Cached + real[i])]);
-        foreach (var layer in rows.Keys)
+            _cache, firstSlot, reach: sequences.Select((s, i) => s.Cached + real[i]).Max(), steering.Tap,
+            lengths: [.. sequences.Select((s, i) => Math.Max(s.PromptLength, s.Cached + real[i]))]);
+        steering.Count();
+        for (var i = 0; i < real.Length; i++)
         {
-            CountSteered(sequences, layer, rows[layer], tap!, positions, length);
+            sequences[i].Cached += real[i];
         }
 
         return hidden;
     }
 
-    /// <summary>For each layer that a sequence steers, the table's row of each token, [batch·length]; padding gets row 0.</summary>
-    private static Dictionary<int, long[]> SteeringRows(List<LiveSequence> sequences, long[] positions, int[] real)
+    /// <summary>Chooses the next token of the sequences that are ready, and lets those that end leave.</summary>
+    /// <param name="scores">[ready, vocabulary].</param>
+    private void Choose(float[] scores)
     {
-        var rows = new Dictionary<int, long[]>();
-        var length = positions.Length / sequences.Count;
-        for (var i = 0; i < sequences.Count; i++)
-        {
-            foreach (var layer in sequences[i].SteeredLayers)
-            {
-                for (var j = 0; j < real[i]; j++)
-                {
-                    var at = (i * length) + j;
-                    var row = sequences[i].RowAt(layer, (int)positions[at]);
-                    if (row != 0)
-                    {
-                        if (!rows.TryGetValue(layer, out var index))
-                        {
-                            rows[layer] = index = new long[positions.Length];
-                        }
-
-                        index[at] = row;
-                    }
-                }
-            }
-        }
-
-        return rows;
-    }
-
-    private static void CountSteered(List<LiveSequence> sequences, int layer, long[] rows, SteeringTap tap, long[] positions, int length)
-    {
-        var norms = tap.NormsBefore(layer);
-        var projections = tap.Projections(layer);
-        for (var at = 0; at < rows.Length; at++)
-        {
-            if (rows[at] != 0)
-            {
-                sequences[at / length].Count(layer, (int)positions[at], norms[at], Array.ConvertAll(projections, of => of[at]));
-            }
-        }
-    }
-
-    /// <summary>Chooses the next token of the sequences from <paramref name="firstSlot"/> on, and lets those that end leave.</summary>
-    /// <param name="hidden">Their last tokens' hidden states, [batch, width].</param>
-    /// <param name="firstSlot">Slot of the first of them.</param>
-    private void Choose(Tensor hidden, int firstSlot)
-    {
-        var scores = _decoder.Logits(hidden).Floats().ToArray(); // [batch, vocabulary]
         var vocabulary = _decoder.Config.Vocabulary;
-        for (var row = (scores.Length / vocabulary) - 1; row >= 0; row--)
+        for (var slot = (scores.Length / vocabulary) - 1; slot >= 0; slot--)
         {
-            var sequence = _live[firstSlot + row];
-            var token = sequence.Sampler.Choose(scores.AsSpan(row * vocabulary, vocabulary));
+            var sequence = _live[slot];
+            var token = sequence.Sampler.Choose(scores.AsSpan(slot * vocabulary, vocabulary));
             if (sequence.Take(token, _endOfSequence.Contains(token)))
             {
-                Remove(firstSlot + row);
+                Remove(slot);
             }
         }
     }
 
-    /// <summary>Frees a slot; the last live sequence moves into it.</summary>
+    /// <summary>Frees a slot; the last ready sequence moves into it, and the last of all into that one's.</summary>
     private void Remove(int slot)
     {
-        _live[slot].Leave();
-        var last = _live.Count - 1;
-        if (slot != last)
+        _live[slot].Steering.Leave();
+        if (slot < _ready)
         {
-            _cache.Move(last, slot, _live[last].Cached);
-            _live[slot] = _live[last];
+            _ready--;
+            Move(_ready, slot);
+            slot = _ready;
         }
 
-        _live.RemoveAt(last);
+        Move(_live.Count - 1, slot);
+        _live.RemoveAt(_live.Count - 1);
+    }
+
+    private void Move(int from, int to)
+    {
+        if (from != to)
+        {
+            _cache.Move(from, to, _live[from].Cached);
+            _live[to] = _live[from];
+        }
     }
 }

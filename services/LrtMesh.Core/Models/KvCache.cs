@@ -50,6 +50,37 @@ public sealed class KvCache : IDisposable
         }
     }
 
+    /// <summary>Exchanges the first positions of two slots.</summary>
+    public void Swap(int one, int oneLength, int other, int otherLength)
+    {
+        using var scope = NewDisposeScope();
+        var kept = Save(one, 0, oneLength);
+        Move(other, one, otherLength);
+        Load(kept, oneLength, other, 0);
+        kept.Dispose();
+    }
+
+    /// <summary>A copy of some positions of a slot, [2·layers, length, kv_heads, head]: of each layer the keys and then the values.</summary>
+    public Tensor Save(int slot, int start, int length)
+    {
+        using var scope = NewDisposeScope();
+        return stack(_keys.Zip(_values).SelectMany(both => new[] { Positions(both.First), Positions(both.Second) })).DetachFromDisposeScope();
+
+        Tensor Positions(Tensor layer) => layer[slot].narrow(0, start, length);
+    }
+
+    /// <summary>Copies the first <paramref name="length"/> positions of what was saved into a slot, from <paramref name="start"/> on.</summary>
+    public void Load(Tensor saved, int length, int slot, int start)
+    {
+        using var scope = NewDisposeScope();
+        var parts = saved.narrow(1, 0, length).unbind(0);
+        for (var layer = 0; layer < _keys.Length; layer++)
+        {
+            _keys[layer][slot].narrow(0, start, length).copy_(parts[2 * layer]);
+            _values[layer][slot].narrow(0, start, length).copy_(parts[(2 * layer) + 1]);
+        }
+    }
+
     /// <summary>Makes it this large, more or less than before, and keeps what still fits of the first slots.</summary>
     public void Resize(int slots, int capacity)
     {

@@ -43,6 +43,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Its sizes and digests.</summary>
     public Model Description { get; }
 
+    /// <summary>Tensors that live on between requests: what is held of prompts that were read.</summary>
+    public int PrefixTensors => _loop.PrefixTensors;
+
     /// <summary>Loads a model.</summary>
     /// <param name="name">The name by which requests will refer to it.</param>
     /// <param name="folder">A folder in Hugging Face layout.</param>

@@ -20,6 +20,18 @@ public sealed record PlannedSteering(SteeringVector Vector, int Layer, PositionR
         PositionRule.FromLastPromptToken => position >= promptLength - 1,
         _ => throw new InvalidOperationException($"{Positions} is resolved before a plan is made"),
     };
+
+    /// <summary>What steerings in a row do to a token, as 128 bits that nothing else has.</summary>
+    public static UInt128 Fingerprint(IEnumerable<PlannedSteering> steerings)
+    {
+        using var digest = new ContentDigest();
+        foreach (var steering in steerings)
+        {
+            digest.Add(steering.Layer).Add((int)steering.Operator).Add(steering.Direction);
+        }
+
+        return digest.Finish128();
+    }
 }
 
 /// <summary>The steering of one request, resolved once and checked whole: a request that names a vector is steered by it or fails.</summary>
