@@ -36,9 +36,9 @@ internal static class MapJobs
 
     /// <summary>Starts a job and follows it to its end; a broken watch resumes. Cancelling cancels the job.</summary>
     /// <param name="onChange">Takes each state of the job.</param>
-    /// <returns>The map.</returns>
+    /// <returns>The job, which has succeeded.</returns>
     /// <exception cref="CommandException">The job failed or was cancelled elsewhere.</exception>
-    public static async Task<AffineMap> RunAsync(MappingService.MappingServiceClient mapping, CreateMapJobRequest request, Action<MapJob> onChange, CancellationToken cancellation)
+    public static async Task<MapJob> RunAsync(MappingService.MappingServiceClient mapping, CreateMapJobRequest request, Action<MapJob> onChange, CancellationToken cancellation)
     {
         var job = (await mapping.CreateMapJobAsync(request, Mesh.Long(cancellation))).Job;
         try
@@ -52,7 +52,7 @@ internal static class MapJobs
         }
 
         return job.State == JobState.Succeeded
-            ? job.Result
+            ? job
             : throw new CommandException(job.State == JobState.Failed ? $"Job {job.Id} failed: {job.Error}" : $"Job {job.Id} was cancelled.");
     }
 

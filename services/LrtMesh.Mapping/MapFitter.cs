@@ -1,144 +1,213 @@
-using System.Diagnostics;
-using System.Runtime.InteropServices;
-using Google.Protobuf;
+using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
-using LrtMesh.Core.Maps;
+using LrtMesh.Core.Store;
+using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 using AffineMap = LrtMesh.Core.Maps.AffineMap;
 
 namespace LrtMesh.Mapping;
 
-/// <summary>Fits the map of one job: reads documents in both models, keeps their moments alone, and solves.</summary>
-public sealed class MapFitter(ModelEndpoints endpoints)
+/// <summary>Does what one job asks for: reads documents in its models, keeps their moments alone, and solves.</summary>
+internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, ILogger<MapFitter> logger)
 {
-    /// <summary>Folds where a request names none.</summary>
-    public const int DefaultFolds = 5;
-
-    /// <summary>What a control map is called after its map.</summary>
-    public const string ControlSuffix = ".shuffled";
-
     private const int BatchDocuments = 64;
-    private static readonly TimeSpan ReportEvery = TimeSpan.FromMilliseconds(250);
+    private const int BatchBytes = 1 << 20;
 
-    /// <summary>Fits.</summary>
-    /// <param name="request">The request, checked.</param>
-    /// <param name="report">Hears of progress: the state, documents and rows read.</param>
-    /// <param name="cancellation">Ends it within a batch.</param>
-    /// <returns>The map, and its control where one was asked for.</returns>
-    /// <exception cref="LrtMeshException">What went wrong, for the job's error.</exception>
-    /// <remarks>1. Find both models. 2. Read both, a batch of documents at a time. 3. Solve.</remarks>
-    public async Task<IReadOnlyList<AffineMap>> FitAsync(
-        CreateMapJobRequest request, Func<JobState, int, long, Task> report, CancellationToken cancellation)
+    private JobStore Jobs => connection.Store.Jobs;
+
+    /// <summary>Runs a job to its end.</summary>
+    /// <exception cref="LrtMeshException">What went wrong, for the job's error; Unavailable: to be tried again.</exception>
+    /// <exception cref="OperationCanceledException">The job is this worker's no more.</exception>
+    /// <remarks>
+    /// 1. Read the request and find the models. 2. Go on from the moments last saved. 3. Read in all models, a batch of documents at
+    /// a time, and save now and then. 4. Solve. 5. Store the maps, and then say so.
+    /// </remarks>
+    public async Task FitAsync(HeldJob held)
     {
-        var watch = Stopwatch.StartNew();
-
         // 1.
-        var (source, target) = await endpoints.FindAsync(request.Source, request.Target, cancellation);
+        var request = await RequestAsync(held);
         var fit = request.Fit ?? new FitOptions();
-        var moments = Accumulator(source.Model, target.Model, fit);
+        var plan = MapPlan.Of(request);
+        var models = await endpoints.FindAsync(plan.Layers, held.Ended);
+        MapRequest.CheckSizes(plan, models, fit, options.MomentMemory);
 
         // 2.
-        using var x = await StateStream.OpenAsync(source, request.Source.Layer, cancellation);
-        using var y = await StateStream.OpenAsync(target, request.Target.Layer, cancellation);
-        var reported = Stopwatch.StartNew();
-        await report(JobState.Extracting, 0, 0);
-        for (int start = 0, count; start < request.Documents.Count; start += count)
-        {
-            var first = request.Documents[start];
-            // Texts and chats go in batches of their own.
-            var batch = request.Documents.Skip(start).Take(BatchDocuments).TakeWhile(document => document.Chat is null == first.Chat is null).ToArray();
-            count = batch.Length;
-            var reads = await Task.WhenAll(x.ReadAsync(batch), y.ReadAsync(batch));
-            for (var i = 0; i < count; i++)
-            {
-                AddPairs(moments, (start + i) % moments.Folds, reads[0][i], reads[1][i], start + i);
-            }
-
-            if (reported.Elapsed >= ReportEvery)
-            {
-                await report(JobState.Extracting, start + count, moments.Rows);
-                reported.Restart();
-            }
-        }
+        var gathered = await LoadAsync(held.Job.Id, plan, models, fit, held.Ended) ?? Gathered.Begin(plan, models, fit, options.MomentMemory);
 
         // 3.
-        await report(JobState.Solving, request.Documents.Count, moments.Rows);
-        var solved = Ridge.Fit(moments.Pair(), fit.HasLambda ? fit.Lambda : null);
-        cancellation.ThrowIfCancellationRequested();
-        var maps = new List<AffineMap> { solved.ToAffineMap(Describe(request, source.Model, target.Model, shuffled: false)) };
-        if (fit.ShuffledControl)
+        if (request.MomentsOf.Count > 0)
         {
-            maps.Add(Ridge.FitShuffled(moments.Pair(), solved.Lambda).ToAffineMap(Describe(request, source.Model, target.Model, shuffled: true)));
+            await MergeAsync(request, plan, models, fit, gathered, held.Ended);
+        }
+        else
+        {
+            await ReadAsync(request, plan, models, gathered, held);
         }
 
-        foreach (var map in maps)
+        if (request.KeepMoments)
         {
-            map.Info.Metrics.FitTime = Duration.FromTimeSpan(watch.Elapsed);
+            await held.SaveAsync(gathered);
+        }
+
+        // 4.
+        await held.SolvingAsync(gathered);
+        var maps = Solve(held, plan, models, fit, gathered);
+
+        // 5.
+        await held.UpdateAsync(job => job.State = JobState.Storing);
+        var stored = new List<V1.AffineMap>();
+        foreach (var map in Enumerable.Reverse(maps))
+        {
+            // Controls before their maps: who sees a map finds its control.
+            stored.Insert(0, (await connection.Store.Maps.PutAsync(map, held.Ended)).Info);
+        }
+
+        await held.UpdateAsync(job =>
+        {
+            job.State = JobState.Succeeded;
+            job.Error = "";
+            job.TimeLeft = null;
+            job.Result = stored[0];
+            job.Maps.Add(stored.Select(WithoutDimensions));
+        });
+        if (!request.KeepMoments)
+        {
+            await Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
+        }
+
+        var metrics = stored[0].Metrics;
+        MappingLog.Fitted(logger, held.Job.Id, stored[0].Name, gathered.Moments.Rows, metrics.R2, metrics.FitTime.Seconds);
+    }
+
+    private async Task<CreateMapJobRequest> RequestAsync(HeldJob held)
+    {
+        await using var content = await Jobs.Files.ReadAsync(held.Job.Id, JobFiles.Request, held.Ended)
+            ?? throw new LrtMeshException(ErrorReason.DataLoss, "the job's request is gone from the store");
+        return CreateMapJobRequest.Parser.ParseFrom(content);
+    }
+
+    private async Task<Gathered?> LoadAsync(string id, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, CancellationToken cancellation)
+    {
+        await using var content = await Jobs.Files.ReadAsync(id, JobFiles.Moments, cancellation);
+        return content is null ? null : Gathered.Load(content, plan, models, fit, "the moments that this job saved");
+    }
+
+    private async Task MergeAsync(
+        CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, Gathered gathered, CancellationToken cancellation)
+    {
+        for (var i = 0; i < request.MomentsOf.Count; i++)
+        {
+            var field = $"moments_of[{i}]";
+            await using var content = await Jobs.Files.ReadAsync(request.MomentsOf[i], JobFiles.Moments, cancellation)
+                ?? throw LrtMeshException.NotFound(field, $"job {request.MomentsOf[i]} has no moments: it must have succeeded, with keep_moments, less than 7 days ago");
+            var job = await Jobs.GetAsync(request.MomentsOf[i], cancellation);
+            if (job.State != JobState.Succeeded)
+            {
+                throw LrtMeshException.Mismatch(field, $"job {job.Id} is {job.State}; its moments are whole once it has succeeded");
+            }
+
+            gathered.Add(Gathered.Load(content, plan, models, fit, field));
+        }
+    }
+
+    private static async Task ReadAsync(CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, Gathered gathered, HeldJob held)
+    {
+        var streams = new List<StateStream>();
+        try
+        {
+            foreach (var model in plan.Models)
+            {
+                var located = models[plan.Layers.ToList().FindIndex(layer => layer.Layer.Model == model)];
+                streams.Add(await StateStream.OpenAsync(located, plan.LayersOf(model), held.Ended));
+            }
+
+            var total = request.Documents.Count;
+            await held.ReportAsync((double)gathered.Documents / total, gathered);
+            for (var start = (int)gathered.Documents; start < total; start = (int)gathered.Documents)
+            {
+                var batch = Batch(request.Documents, start);
+                var readings = await Task.WhenAll(streams.Select(stream => stream.ReadAsync(batch)));
+                gathered.Add(batch, plan, readings);
+                if (held.IsSaveDue && gathered.Rows is null)
+                {
+                    await held.SaveAsync(gathered);
+                }
+
+                await held.ReportAsync((double)gathered.Documents / total, gathered);
+            }
+        }
+        finally
+        {
+            streams.ForEach(stream => stream.Dispose());
+        }
+    }
+
+    /// <summary>
+    /// The next documents. Where a batch ends depends on the documents alone: batches after a restart are those of an undisturbed run,
+    /// and so are hidden states, to the last bit.
+    /// </summary>
+    private static List<Document> Batch(RepeatedField<Document> documents, int start)
+    {
+        var batch = new List<Document> { documents[start] };
+        var bytes = documents[start].CalculateSize();
+        while (batch.Count < BatchDocuments && start + batch.Count < documents.Count)
+        {
+            var next = documents[start + batch.Count];
+            bytes += next.CalculateSize();
+
+            // Texts and chats go in batches of their own.
+            if (bytes > BatchBytes || next.Chat is null != batch[0].Chat is null)
+            {
+                break;
+            }
+
+            batch.Add(next);
+        }
+
+        return batch;
+    }
+
+    private static List<AffineMap> Solve(HeldJob held, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, Gathered gathered)
+    {
+        var maps = new List<AffineMap>();
+        Core.Maps.MapFit? last = null;
+        foreach (var planned in plan.Maps)
+        {
+            held.Ended.ThrowIfCancellationRequested();
+            var (x, y) = plan.Pairs[planned.Pair];
+            var moments = gathered.Moments.Pair(planned.Pair);
+            if (planned.Back)
+            {
+                (x, y, moments) = (y, x, moments.Transposed());
+            }
+
+            last = planned.Shuffled ? MapSolving.SolveShuffled(moments, last!) : MapSolving.Solve(moments, fit, gathered.Rows);
+            var map = last.ToAffineMap(
+                new V1.AffineMap
+                {
+                    Name = planned.Name,
+                    Source = plan.Layers[x].Layer,
+                    Target = plan.Layers[y].Layer,
+                    SourceDigest = models[x].Model.Digest,
+                    TargetDigest = models[y].Model.Digest,
+                    Shuffled = planned.Shuffled,
+                    DataDigest = gathered.DataDigest,
+                },
+                moments);
+            map.Info.Metrics.FitTime = Duration.FromTimeSpan(DateTime.UtcNow - held.Job.CreatedAt.ToDateTime());
+            map.Info.Metrics.SourceTokens = (ulong)gathered.Tokens[plan.Layers[x].Layer.Model];
+            map.Info.Metrics.TargetTokens = (ulong)gathered.Tokens[plan.Layers[y].Layer.Model];
+            maps.Add(map);
         }
 
         return maps;
     }
 
-    private static MomentAccumulator Accumulator(Model source, Model target, FitOptions fit)
+    private static V1.AffineMap WithoutDimensions(V1.AffineMap map)
     {
-        var folds = fit.Folds == 0 ? DefaultFolds : (int)fit.Folds;
-        var needed = MomentAccumulator.BytesNeeded((int)source.Width, (int)target.Width, folds, fit.ShuffledControl);
-        var available = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        return needed <= available / 2
-            ? new MomentAccumulator((int)source.Width, (int)target.Width, folds, fit.ShuffledControl)
-            : throw new LrtMeshException(
-                ErrorReason.ResourceExhausted,
-                [new Violation("fit.folds", $"a map of widths {source.Width} and {target.Width} with {folds} folds takes {needed >> 20} MiB, and a job may take {available >> 21} MiB here: use fewer folds")]);
-    }
-
-    /// <summary>Pairs a document's rows by position. Rows that were added around the text say nothing of it and are left out.</summary>
-    private static void AddPairs(MomentAccumulator moments, int fold, TextStates source, TextStates target, int document)
-    {
-        // Contexts may differ, and so may where a long document was cut.
-        var tokens = Math.Min(source.TokenIds.Length, target.TokenIds.Length);
-        var x = new List<float>(tokens * moments.SourceWidth);
-        var y = new List<float>(tokens * moments.TargetWidth);
-        for (var i = 0; i < tokens; i++)
-        {
-            if (source.TokenIds[i] != target.TokenIds[i])
-            {
-                throw LrtMeshException.Mismatch(
-                    "target.model", $"document {document} has token {source.TokenIds[i]} in the source and {target.TokenIds[i]} in the target at position {i}");
-            }
-
-            if (source.IsText[i])
-            {
-                x.AddRange(source.Rows.Span.Slice(i * moments.SourceWidth, moments.SourceWidth));
-                y.AddRange(target.Rows.Span.Slice(i * moments.TargetWidth, moments.TargetWidth));
-            }
-        }
-
-        moments.Add(fold, x.ToArray(), y.ToArray());
-    }
-
-    private static V1.AffineMap Describe(CreateMapJobRequest request, Model source, Model target, bool shuffled)
-    {
-        using var digest = new ContentDigest();
-        digest.Add("documents");
-        foreach (var document in request.Documents)
-        {
-            digest.Add(document.Text);
-            if (document.Chat is { } chat)
-            {
-                digest.Add("chat").AddBytes(chat.ToByteArray());
-            }
-        }
-
-        return new V1.AffineMap
-        {
-            Name = shuffled ? request.Map + ControlSuffix : request.Map,
-            Source = request.Source,
-            Target = request.Target,
-            SourceDigest = source.Digest,
-            TargetDigest = target.Digest,
-            Shuffled = shuffled,
-            DataDigest = digest.Finish(),
-        };
+        var brief = map.Clone();
+        brief.Metrics.R2PerDimension.Clear();
+        return brief;
     }
 }

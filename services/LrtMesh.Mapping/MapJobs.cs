@@ -1,27 +1,25 @@
-using System.Collections.Concurrent;
-using System.Threading.Channels;
+using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
-using AffineMap = LrtMesh.Core.Maps.AffineMap;
 
 namespace LrtMesh.Mapping;
 
 /// <summary>
-/// Runs map jobs one at a time. A job's state is in the store and its documents are in memory, so a restart fails the jobs that had
-/// not ended.
+/// Creates and cancels map jobs, and works on them, one at a time: its own or those that other workers left, since all that a job needs is
+/// in the store.
 /// </summary>
-public sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILogger<MapJobs> logger) : BackgroundService
+internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILogger<MapJobs> logger) : BackgroundService
 {
-    private const int MaxWaiting = 32;
-    private const string Interrupted = "interrupted by a restart; create it again";
+    private const int MaxOpen = 32;
+    private const int MaxStalledAttempts = 5;
+    private static readonly TimeSpan RequestOutlivesJob = TimeSpan.FromHours(1);
     private static readonly TimeSpan LastWrite = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
 
-    private readonly Channel<string> _queue = Channel.CreateUnbounded<string>(); // bounded by MaxWaiting
-    private readonly ConcurrentDictionary<string, CreateMapJobRequest> _requests = new();
-    private readonly ConcurrentDictionary<string, CancellationTokenSource> _running = new();
-    private readonly SemaphoreSlim _ending = new(1); // a cancellation falls before the map is stored or after the job has succeeded
+    private readonly string _worker = $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid():N}"[..^24];
+    private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private JobStore Store => connection.Store.Jobs;
 
@@ -31,14 +29,15 @@ public sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILogge
     /// <exception cref="LrtMeshException">ResourceExhausted: too many jobs wait; Unavailable: the store.</exception>
     public async Task<MapJob> CreateAsync(CreateMapJobRequest request, CancellationToken cancellation)
     {
-        if (_requests.Count >= MaxWaiting)
+        if (await Store.Open.CountAsync(cancellation) >= MaxOpen)
         {
-            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} jobs are waiting; try again when one has ended")
+            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxOpen} jobs are waiting; try again when one has ended")
             {
                 RetryAfter = TimeSpan.FromSeconds(10),
             };
         }
 
+        var limit = MapRequest.TimeLimitOf(request);
         var job = new MapJob
         {
             Map = request.Map,
@@ -46,197 +45,144 @@ public sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILogge
             Target = request.Target,
             State = JobState.Pending,
             DocumentsTotal = (ulong)request.Documents.Count,
+            Deadline = Timestamp.FromDateTime(DateTime.UtcNow + limit),
         };
-        job = await Store.CreateAsync(job, request.RequestId, cancellation);
-        if (!JobStore.HasEnded(job) && _requests.TryAdd(job.Id, request))
-        {
-            await _queue.Writer.WriteAsync(job.Id, CancellationToken.None); // it exists now, whoever waits
-        }
-
-        return job;
+        return await Store.CreateAsync(job, request, limit + RequestOutlivesJob, request.RequestId, cancellation);
     }
 
-    /// <summary>Cancels a job that has not ended.</summary>
+    /// <summary>Cancels a job that has not ended and does not store its maps yet.</summary>
     /// <returns>The job as it stands.</returns>
     public async Task<MapJob> CancelAsync(string id, CancellationToken cancellation)
-    {
-        await _ending.WaitAsync(cancellation);
-        try
-        {
-            var job = await EndAsync(id, JobState.Cancelled, "", cancellation);
-            if (_running.TryGetValue(id, out var running))
-            {
-                await running.CancelAsync();
-            }
-
-            return job;
-        }
-        finally
-        {
-            _ending.Release();
-        }
-    }
-
-    /// <summary>Fails the jobs of a process that is gone.</summary>
-    public async Task FailInterruptedAsync(CancellationToken cancellation)
-    {
-        var token = "";
-        do
-        {
-            var page = await Store.ListAsync(pageSize: 1000, token, cancellation);
-            foreach (var job in page.Items.Where(job => !JobStore.HasEnded(job)))
-            {
-                await EndAsync(job.Id, JobState.Failed, Interrupted, cancellation);
-                MappingLog.Ended(logger, job.Id, Interrupted);
-            }
-
-            token = page.NextToken;
-        }
-        while (token.Length > 0);
-    }
-
-    /// <inheritdoc/>
-    public override void Dispose()
-    {
-        _ending.Dispose();
-        base.Dispose();
-    }
-
-    /// <inheritdoc/>
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        try
-        {
-            await foreach (var id in _queue.Reader.ReadAllAsync(stoppingToken))
-            {
-                await RunAsync(id, stoppingToken);
-            }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
-            foreach (var id in _requests.Keys)
-            {
-                await RecordFailureAsync(id, Interrupted);
-            }
-        }
-    }
-
-    private async Task RunAsync(string id, CancellationToken stopping)
-    {
-        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        _running[id] = cancel;
-        try
-        {
-            var maps = await fitter.FitAsync(_requests[id], (state, documents, rows) => ReportAsync(id, state, documents, rows, cancel), cancel.Token);
-            await StoreAsync(id, maps, cancel.Token);
-        }
-        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
-        {
-            stopping.ThrowIfCancellationRequested();
-            MappingLog.Ended(logger, id, "cancelled");
-        }
-        catch (LrtMeshException e)
-        {
-            MappingLog.Ended(logger, id, e.Message);
-            await RecordFailureAsync(id, e.Message);
-        }
-        catch (Exception e)
-        {
-            MappingLog.Failed(logger, e, id);
-            await RecordFailureAsync(id, "an internal error; the server's log has it under this job's id");
-        }
-        finally
-        {
-            _running.TryRemove(id, out _);
-            if (!stopping.IsCancellationRequested)
-            {
-                _requests.TryRemove(id, out _);
-            }
-        }
-    }
-
-    /// <summary>Records progress; finds out that the job was cancelled, before it ran or by another process.</summary>
-    private async Task ReportAsync(string id, JobState state, int documents, long rows, CancellationTokenSource cancel)
     {
         var job = await Store.UpdateAsync(
             id,
             job =>
             {
-                if (JobStore.HasEnded(job))
+                if (JobStore.HasEnded(job) || job.State == JobState.Storing)
                 {
                     return null;
                 }
 
-                job.State = state;
-                job.DocumentsDone = (ulong)documents;
-                job.Rows = (ulong)rows;
+                job.State = JobState.Cancelled;
                 return job;
             },
-            cancel.Token);
-        if (JobStore.HasEnded(job))
+            cancellation);
+        if (job.State == JobState.Cancelled)
         {
-            await cancel.CancelAsync();
-            cancel.Token.ThrowIfCancellationRequested();
+            await Store.Files.DeleteAsync(id, JobFiles.Moments, cancellation);
+        }
+
+        return job;
+    }
+
+    /// <summary>Lets work begin: the store is connected.</summary>
+    public void Begin() => _begun.TrySetResult();
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await _begun.Task.WaitAsync(stoppingToken);
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (var job in Store.Open.TakeAsync(_worker, stoppingToken))
+                {
+                    await RunAsync(job, stoppingToken);
+                }
+            }
+            catch (LrtMeshException e)
+            {
+                MappingLog.NoJobs(logger, e.Message);
+                await Task.Delay(AfterFailure, stoppingToken);
+            }
         }
     }
 
-    private async Task StoreAsync(string id, IReadOnlyList<AffineMap> maps, CancellationToken cancellation)
+    private async Task RunAsync(MapJob job, CancellationToken stopping)
     {
-        await _ending.WaitAsync(cancellation);
+        if (job.StalledAttempts > MaxStalledAttempts)
+        {
+            await FailAsync(job, $"given up: {MaxStalledAttempts} workers took it and got no further{(job.Error.Length > 0 ? $"; the last one: {job.Error}" : "")}");
+            return;
+        }
+
+        MappingLog.Taken(logger, job.Id, job.Attempts);
+        var release = true;
+        var held = new HeldJob(Store, job, _worker, stopping);
         try
         {
-            cancellation.ThrowIfCancellationRequested();
-
-            // The control first: who sees the map or the job's success finds both.
-            AffineMap? stored = null;
-            foreach (var map in maps.Reverse())
+            await fitter.FitAsync(held);
+        }
+        catch (OperationCanceledException) when (held.Ended.IsCancellationRequested)
+        {
+            MappingLog.Ended(logger, job.Id, held.Why ?? "this worker stops; another one goes on");
+            if (held.IsLate)
             {
-                stored = await connection.Store.Maps.PutAsync(map, cancellation);
+                await FailAsync(job, $"did not end within its time limit, at {job.Deadline.ToDateTime():u}");
             }
-
-            await Store.UpdateAsync(
-                id,
-                job =>
-                {
-                    job.State = JobState.Succeeded;
-                    job.Result = stored!.Info;
-                    return job;
-                },
-                cancellation);
-            var metrics = stored!.Info.Metrics;
-            MappingLog.Fitted(logger, id, stored.Info.Name, (long)metrics.Rows, metrics.R2, metrics.FitTime.Seconds);
+        }
+        catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable)
+        {
+            // The lease runs out by itself, which gives what is gone the time to come back.
+            MappingLog.Ended(logger, job.Id, e.Message);
+            await NoteAsync(job, e.Message);
+            release = false;
+        }
+        catch (LrtMeshException e)
+        {
+            MappingLog.Ended(logger, job.Id, e.Message);
+            await FailAsync(job, e.Message);
+        }
+        catch (Exception e)
+        {
+            MappingLog.Failed(logger, e, job.Id);
+            await FailAsync(job, "an internal error; the server's log has it under this job's id");
         }
         finally
         {
-            _ending.Release();
+            await held.DisposeAsync();
+        }
+
+        if (release)
+        {
+            await LastlyAsync(job.Id, patience => Store.Open.ReleaseAsync(job.Id, _worker, patience));
         }
     }
 
-    private Task<MapJob> EndAsync(string id, JobState state, string error, CancellationToken cancellation) => Store.UpdateAsync(
-        id,
-        job =>
+    private Task FailAsync(MapJob job, string error) => ChangeAsync(job, current =>
+    {
+        current.State = JobState.Failed;
+        current.Error = error;
+    });
+
+    private Task NoteAsync(MapJob job, string error) => ChangeAsync(job, current => current.Error = error);
+
+    /// <summary>Changes a job that is still this worker's.</summary>
+    private Task ChangeAsync(MapJob job, Action<MapJob> change) => LastlyAsync(job.Id, patience => Store.UpdateAsync(
+        job.Id,
+        current =>
         {
-            if (JobStore.HasEnded(job))
+            if (JobStore.HasEnded(current) || current.Attempts != job.Attempts)
             {
                 return null;
             }
 
-            job.State = state;
-            job.Error = error;
-            return job;
+            change(current);
+            return current;
         },
-        cancellation);
+        patience));
 
-    private async Task RecordFailureAsync(string id, string error)
+    private async Task LastlyAsync(string id, Func<CancellationToken, Task> write)
     {
         using var patience = new CancellationTokenSource(LastWrite);
         try
         {
-            await EndAsync(id, JobState.Failed, error, patience.Token);
+            await write(patience.Token);
         }
         catch (Exception e) when (e is LrtMeshException or OperationCanceledException)
         {
-            MappingLog.NotRecorded(logger, e, id); // the next start finds it and fails it
+            MappingLog.NotRecorded(logger, e, id); // the lease runs out, and another worker finds it as it is
         }
     }
 }

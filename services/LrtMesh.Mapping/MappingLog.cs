@@ -5,12 +5,18 @@ internal static partial class MappingLog
     [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job}: map {Map} from {Rows} rows, held-out R2 {R2}, in {Seconds} s")]
     public static partial void Fitted(ILogger logger, string job, string map, long rows, double r2, double seconds);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} ended without a map: {Why}")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} ends here without a map: {Why}")]
     public static partial void Ended(ILogger logger, string job, string why);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} is taken up, attempt {Attempt}")]
+    public static partial void Taken(ILogger logger, string job, uint attempt);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "No jobs can be taken: {Why}")]
+    public static partial void NoJobs(ILogger logger, string why);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {Job} failed")]
     public static partial void Failed(ILogger logger, Exception error, string job);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Job {Job} has ended, and the store could not be told")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "What became of job {Job} could not be told to the store")]
     public static partial void NotRecorded(ILogger logger, Exception error, string job);
 }

@@ -11,6 +11,9 @@ public sealed record MappingOptions : RoleOptions
     /// </summary>
     public required Func<IReadOnlyList<Uri>> Endpoints { get; init; }
 
+    /// <summary>Bytes of memory that the moments of a job and its fit may take; default is half of what there is.</summary>
+    public long MomentMemory { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
+
     /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>endpoints</c> (URLs, separated by commas).</summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static MappingOptions From(RoleSettings settings)

@@ -16,10 +16,11 @@ public static class MappingRole
         builder.Services.AddSingleton<MapFitter>();
         builder.Services.AddSingleton<MapJobs>();
         builder.Services.AddHostedService(provider => provider.GetRequiredService<MapJobs>());
-        builder.Services.AddSingleton(new StartStep((provider, cancellation) =>
+        builder.Services.AddSingleton(new StartStep((provider, _) =>
         {
             NativeTorch.EnsureLoaded();
-            return provider.GetRequiredService<MapJobs>().FailInterruptedAsync(cancellation);
+            provider.GetRequiredService<MapJobs>().Begin();
+            return Task.CompletedTask;
         }));
         var app = builder.Build();
         app.MapGrpcService<MappingServiceImpl>();

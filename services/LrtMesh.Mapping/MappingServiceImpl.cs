@@ -10,19 +10,19 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
-internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MapJobs jobs, IHostApplicationLifetime lifetime)
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, MapJobs jobs, IHostApplicationLifetime lifetime)
     : MappingService.MappingServiceBase
 {
-    private const int MinFolds = 3;
-    private const int MaxFolds = 16;
-
     private MeshStore Store => connection.Store;
 
     /// <inheritdoc/>
     public override async Task<CreateMapJobResponse> CreateMapJob(CreateMapJobRequest request, ServerCallContext context)
     {
-        Check(request);
-        await endpoints.FindAsync(request.Source, request.Target, context.CancellationToken); // what cannot work is refused before there is a job
+        // What cannot work is refused before there is a job.
+        MapRequest.Check(request);
+        var plan = MapPlan.Of(request);
+        var models = await endpoints.FindAsync(plan.Layers, context.CancellationToken);
+        MapRequest.CheckSizes(plan, models, request.Fit ?? new FitOptions(), options.MomentMemory);
         return new CreateMapJobResponse { Job = await jobs.CreateAsync(request, context.CancellationToken) };
     }
 
@@ -59,6 +59,11 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     public override async Task<ListMapsResponse> ListMaps(ListMapsRequest request, ServerCallContext context)
     {
         var page = await Store.Maps.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        foreach (var map in page.Items)
+        {
+            map.Metrics?.R2PerDimension.Clear(); // a page of wide maps would not fit a message
+        }
+
         return new ListMapsResponse { Maps = { page.Items }, NextPageToken = page.NextToken };
     }
 
@@ -126,26 +131,6 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
             },
             map.Apply(vector.Elements, request.AddBias));
         return new TransferVectorResponse { Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info };
-    }
-
-    private static void Check(CreateMapJobRequest request)
-    {
-        var fit = request.Fit ?? new FitOptions();
-        var folds = fit.Folds == 0 ? MapFitter.DefaultFolds : fit.Folds;
-        var check = new RequestCheck();
-        check.Name(fit.ShuffledControl && request.Map.Length > 0 ? request.Map + MapFitter.ControlSuffix : request.Map, "map");
-        check.Require(request.Source?.Model.Length > 0, "source.model", "must name a model");
-        check.Require(request.Target?.Model.Length > 0, "target.model", "must name a model");
-        check.Require(folds is >= MinFolds and <= MaxFolds, "fit.folds", $"must be {MinFolds} to {MaxFolds}, or 0 for {MapFitter.DefaultFolds}, not {folds}");
-        check.Require(!fit.HasLambda || (double.IsFinite(fit.Lambda) && fit.Lambda >= 0), "fit.lambda", $"must be a finite number of at least 0, not {fit.Lambda}");
-        check.Require(request.Documents.Count >= folds, "documents", $"must be at least {folds}, one a fold, not {request.Documents.Count}");
-        for (var i = 0; i < request.Documents.Count; i++)
-        {
-            var document = request.Documents[i];
-            check.Require(document.Text.Length > 0 != document.Chat is not null, $"documents[{i}].text", document.Chat is null ? "must not be empty" : "must be empty where there is a chat");
-        }
-
-        check.Throw();
     }
 
     private static void CheckFits(SteeringVector vector, AffineMap map)

@@ -16,22 +16,17 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
 
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
 
-    /// <summary>Finds both ends of a map and checks that they fit together.</summary>
+    /// <summary>Finds the models that layers belong to.</summary>
+    /// <param name="layers">Layers, each with the request's field that names it.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>The model of each layer.</returns>
     /// <exception cref="LrtMeshException">
-    /// NotFound: a model that no endpoint holds; OutOfRange: a layer; FailedPrecondition: tokenizers differ; Unavailable: an endpoint
-    /// does not answer and the others lack a model.
+    /// NotFound: a model that no endpoint holds; OutOfRange: a layer; Unavailable: an endpoint does not answer and the others lack a model.
     /// </exception>
-    public async Task<(LocatedModel Source, LocatedModel Target)> FindAsync(LayerRef source, LayerRef target, CancellationToken cancellation)
+    public async Task<IReadOnlyList<LocatedModel>> FindAsync(IReadOnlyList<(LayerRef Layer, string Field)> layers, CancellationToken cancellation)
     {
         var lists = await Task.WhenAll(options.Endpoints().Select(endpoint => ListAsync(endpoint, cancellation)));
-        var ends = (Source: Find(source, "source", lists), Target: Find(target, "target", lists));
-        if (ends.Source.Model.TokenizerDigest != ends.Target.Model.TokenizerDigest)
-        {
-            throw LrtMeshException.Mismatch(
-                "target.model", $"{target.Model} splits texts differently from {source.Model}; rows are paired by position, so both need the same tokenizer");
-        }
-
-        return ends;
+        return [.. layers.Select(layer => Find(layer.Layer, layer.Field, lists))];
     }
 
     /// <inheritdoc/>

@@ -6,35 +6,42 @@ using Part = LrtMesh.V1.ExtractHiddenStatesResponse.PartOneofCase;
 
 namespace LrtMesh.Mapping;
 
-/// <summary>Hidden states of one text.</summary>
+/// <summary>One model's hidden states of one text.</summary>
 /// <param name="TokenIds">Its tokens; token i is at position i.</param>
-/// <param name="IsText">Whether a token covers characters; one that was added around the text does not.</param>
-/// <param name="Rows">[tokens, width].</param>
-internal sealed record TextStates(uint[] TokenIds, bool[] IsText, ReadOnlyMemory<float> Rows);
+/// <param name="Starts">First character that each token covers.</param>
+/// <param name="Ends">One past the last; equal to the first for a token that was added around the text.</param>
+/// <param name="Layers">Of each layer, in the order asked for, [tokens, width].</param>
+internal sealed record TextStates(uint[] TokenIds, uint[] Starts, uint[] Ends, IReadOnlyList<ReadOnlyMemory<float>> Layers)
+{
+    /// <summary>Whether a token covers characters.</summary>
+    public bool IsText(int token) => Ends[token] > Starts[token];
+}
 
-/// <summary>One layer's hidden states of texts, streamed from an endpoint: a batch is answered before the next is sent.</summary>
+/// <summary>Hidden states of texts at some layers, streamed from an endpoint: a batch is answered before the next is sent.</summary>
 internal sealed class StateStream : IDisposable
 {
     private readonly LocatedModel _end;
     private readonly AsyncDuplexStreamingCall<ExtractHiddenStatesRequest, ExtractHiddenStatesResponse> _call;
+    private readonly int _layers;
     private readonly CancellationToken _cancellation;
     private uint _sequence;
 
-    private StateStream(LocatedModel end, CancellationToken cancellation)
+    private StateStream(LocatedModel end, int layers, CancellationToken cancellation)
     {
         _end = end;
+        _layers = layers;
         _call = end.Client.ExtractHiddenStates(cancellationToken: cancellation);
         _cancellation = cancellation;
     }
 
     /// <summary>Opens a stream. Texts are read with special tokens, as in generation.</summary>
     /// <exception cref="LrtMeshException">The endpoint refuses, or now holds another model of that name.</exception>
-    public static async Task<StateStream> OpenAsync(LocatedModel end, uint layer, CancellationToken cancellation)
+    public static async Task<StateStream> OpenAsync(LocatedModel end, IReadOnlyList<uint> layers, CancellationToken cancellation)
     {
-        var stream = new StateStream(end, cancellation);
+        var stream = new StateStream(end, layers.Count, cancellation);
         try
         {
-            await stream.SendAsync(new() { Spec = new ExtractionSpec { Model = end.Model.Name, Layers = { layer }, AddSpecialTokens = true } });
+            await stream.SendAsync(new() { Spec = new ExtractionSpec { Model = end.Model.Name, Layers = { layers }, AddSpecialTokens = true } });
             var started = (await stream.NextAsync(Part.Started)).Started;
             return started.ModelDigest == end.Model.Digest
                 ? stream
@@ -74,22 +81,26 @@ internal sealed class StateStream : IDisposable
         var block = (await NextAsync(Part.Rows)).Rows;
         var width = (int)_end.Model.Width;
         var rows = block.Sequence.Count;
-        if (block.Layers.Count != 1 || block.Position.Count != rows || block.TokenId.Count != rows || block.CharStart.Count != rows || block.CharEnd.Count != rows)
+        if (block.Layers.Count != _layers || block.Position.Count != rows || block.TokenId.Count != rows || block.CharStart.Count != rows || block.CharEnd.Count != rows)
         {
             throw Unexpected($"a block of {rows} rows whose labels or layers do not fit");
         }
 
-        TensorCodec.CheckRows(block.Layers[0], width, "rows.layers[0]");
-        var assembler = new TensorAssembler(block.Layers, "rows.layers", (long)rows * width);
+        foreach (var header in block.Layers)
+        {
+            TensorCodec.CheckRows(header, width, "rows.layers");
+        }
+
+        var assembler = new TensorAssembler(block.Layers, "rows.layers", (long)rows * width * _layers);
         while (!assembler.IsComplete)
         {
             assembler.Add((await NextAsync(Part.Chunk)).Chunk, "chunk");
         }
 
-        var values = assembler.Tensor(0, "chunk");
-        if (values.Length != rows * width)
+        var values = Enumerable.Range(0, _layers).Select(layer => assembler.Tensor(layer, "chunk")).ToArray();
+        if (values.FirstOrDefault(v => v.Length != rows * width) is { } wrong)
         {
-            throw Unexpected($"{values.Length} elements for {rows} rows of width {width}");
+            throw Unexpected($"{wrong.Length} elements for {rows} rows of width {width}");
         }
 
         var texts = new List<TextStates>();
@@ -108,8 +119,9 @@ internal sealed class StateStream : IDisposable
 
             texts.Add(new TextStates(
                 [.. block.TokenId.Skip(start).Take(end - start)],
-                [.. Enumerable.Range(start, end - start).Select(row => block.CharEnd[row] > block.CharStart[row])],
-                values.AsMemory(start * width, (end - start) * width)));
+                [.. block.CharStart.Skip(start).Take(end - start)],
+                [.. block.CharEnd.Skip(start).Take(end - start)],
+                [.. values.Select(layer => (ReadOnlyMemory<float>)layer.AsMemory(start * width, (end - start) * width))]));
             _sequence++;
             start = end;
         }

@@ -118,8 +118,14 @@ public static class MeshCalls
     /// <summary>Runs a map job to its end.</summary>
     public static async Task<MapJob> RunJobAsync(this MappingService.MappingServiceClient client, CreateMapJobRequest request, CancellationToken cancellation)
     {
-        var job = (await client.CreateMapJobAsync(request, cancellationToken: cancellation)).Job;
-        using var watch = client.WatchMapJob(new WatchMapJobRequest { Id = job.Id }, cancellationToken: cancellation);
+        return await client.EndedAsync((await client.CreateMapJobAsync(request, cancellationToken: cancellation)).Job.Id, cancellation);
+    }
+
+    /// <summary>Watches a map job to its end.</summary>
+    public static async Task<MapJob> EndedAsync(this MappingService.MappingServiceClient client, string id, CancellationToken cancellation)
+    {
+        var job = new MapJob();
+        using var watch = client.WatchMapJob(new WatchMapJobRequest { Id = id }, cancellationToken: cancellation);
         await foreach (var response in watch.ResponseStream.ReadAllAsync(cancellation))
         {
             job = response.Job;

@@ -129,9 +129,10 @@ internal static class DemoCommand
             new LayerRef { Model = target.Name, Layer = targetLayer },
             TextFiles.ReadDocuments(mapText).Take(MapDocuments),
             new FitOptions { ShuffledControl = true });
-        var map = await run.Terminal.ProgressAsync(
+        var job = await run.Terminal.ProgressAsync(
             "reading text in both models",
             report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
+        var map = job.Result;
         console.MarkupLineInterpolated($"  {map.Metrics.Rows + map.Metrics.HeldOutRows} tokens of {request.Documents.Count} documents; on documents held out R² {map.Metrics.R2:0.000}, cosine {map.Metrics.Cosine:0.000}; λ {map.Metrics.Lambda:0.#e+0}.");
         var arms = new ArmVectors(
             await vectors.TransferAsync(sourceVectors, shuffled: false, run.Cancellation),

@@ -78,13 +78,21 @@ internal static class Inputs
         return [.. layers];
     }
 
+    /// <summary>MODEL:LAYER; null where it is something else.</summary>
+    public static LayerRef? Layer(string text)
+    {
+        int colon = text.LastIndexOf(':');
+        return colon > 0 && uint.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out uint layer)
+            ? new LayerRef { Model = text[..colon], Layer = layer }
+            : null;
+    }
+
     private static LayerRef? ParseLayerRef(ArgumentResult argument)
     {
         string text = argument.Tokens[0].Value;
-        int colon = text.LastIndexOf(':');
-        if (colon > 0 && uint.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out uint layer))
+        if (Layer(text) is { } layer)
         {
-            return new LayerRef { Model = text[..colon], Layer = layer };
+            return layer;
         }
 
         argument.AddError($"'{text}': expected MODEL:LAYER with layers counted from 0, such as {SmallModel}:2.");

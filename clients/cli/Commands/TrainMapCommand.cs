@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using LrtMesh.V1;
 using Spectre.Console;
 
@@ -25,16 +26,49 @@ internal static class TrainMapCommand
 
     private static readonly Option<bool> ShuffledControl = new("--shuffled-control") { Description = "Also fit a control, MAP.shuffled, on rows paired with those of other documents." };
 
+    private static readonly Option<string> Solver = Inputs.Choice(
+        "--solver", "How the map is found: in closed form, or, to compare with the paper, by AdamW over minibatches.", "ridge", "least-squares", "reduced-rank", "procrustes", "adamw");
+
+    private static readonly Option<uint> Rank = new("--rank") { Description = "For reduced-rank: the rank.", HelpName = "R" };
+
+    private static readonly Option<double> KeptVariance = new("--kept-variance") { Description = "For reduced-rank, instead of --rank: share of the fitted variance to keep, such as 0.99.", HelpName = "X" };
+
+    private static readonly Option<bool> Standardize = new("--standardize") { Description = "For ridge and reduced-rank: penalize each dimension of the source by its own variance." };
+
+    private static readonly Option<bool> MapBack = new("--map-back") { Description = "Also fit the map from target to source, MAP.back." };
+
+    private static readonly Option<double> LearningRate = new("--learning-rate") { Description = "For adamw. Default: 1e-4, the paper's for base models.", HelpName = "X" };
+
+    private static readonly Option<MapPair[]> Also = new("--also")
+    {
+        Description = "A further map from the same pass, any number of times, such as deeper=tiny-small:3,tiny-large:6.",
+        HelpName = "MAP=MODEL:LAYER,MODEL:LAYER",
+        CustomParser = ParsePairs,
+    };
+
+    private static readonly Option<bool> KeepMoments = new("--keep-moments") { Description = "Keep the job's moments for 7 days, for --moments-of." };
+
+    private static readonly Option<string[]> MomentsOf = new("--moments-of")
+    {
+        Description = "Read no texts; add up what these jobs gathered, of the same layers, with --keep-moments.",
+        HelpName = "JOB",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
     public static Command Create()
     {
         FamilyText.AcceptOnlyFromAmong("in-distribution", "behaviour-free");
         var command = new Command("train-map", """
-            Fits an affine map between the hidden states of two models, as both read the same neutral text: ridge
-            regression in closed form. R² and cosine are of documents that the fit never saw. Ctrl+C cancels the job.
+            Fits an affine map between the hidden states of two models, as both read the same neutral text. All metrics
+            are of documents that the fit never saw. Models of different tokenizers pair where their tokens end alike.
+            Ctrl+C cancels the job.
 
             Example: lrtmesh train-map --name small-to-large --source tiny-small:2 --target tiny-large:4
             """)
-        { MapName, Source, Target, TextFile, FamilyText, Family, Lambda, Folds, ShuffledControl };
+        {
+            MapName, Source, Target, TextFile, FamilyText, Family, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Folds, ShuffledControl, MapBack,
+            Also, KeepMoments, MomentsOf,
+        };
         command.Validators.Add(result =>
         {
             if (result.GetValue(TextFile) is not null && result.GetValue(FamilyText) is not null)
@@ -48,39 +82,152 @@ internal static class TrainMapCommand
 
     private static async Task RunAsync(CommandRun run)
     {
-        string texts = run.Parse.GetValue(TextFile) ?? BehaviourSet.MapTextPath(
-            run.Get(Family), run.Parse.GetValue(FamilyText) == "behaviour-free" ? MapText.BehaviourFree : MapText.InDistribution);
-        var fit = new FitOptions { Folds = run.Get(Folds), ShuffledControl = run.Get(ShuffledControl) };
+        var request = Request(run);
+        await using var mesh = await run.OpenMeshAsync();
+        var job = await run.Terminal.ProgressAsync(
+            request.MomentsOf.Count > 0 ? $"adding up the moments of {request.MomentsOf.Count} jobs" : $"reading {request.Documents.Count} documents in all models",
+            report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
+        foreach (var map in job.Maps)
+        {
+            Print(run.Terminal.Out, map);
+        }
+
+        if (request.KeepMoments)
+        {
+            run.Terminal.Out.MarkupLineInterpolated($"moments are kept for 7 days: --moments-of {job.Id}");
+        }
+
+        var first = job.Result;
+        await run.WriteJsonAsync(new
+        {
+            Job = job.Id,
+            first.Name,
+            Source = new { first.Source.Model, first.Source.Layer, Digest = first.SourceDigest },
+            Target = new { first.Target.Model, first.Target.Layer, Digest = first.TargetDigest },
+            first.Metrics.Rows,
+            first.Metrics.HeldOutRows,
+            first.Metrics.R2,
+            first.Metrics.Cosine,
+            first.Metrics.Lambda,
+            FitSeconds = Seconds(first.Metrics.FitTime),
+            SolveSeconds = Seconds(first.Metrics.SolveTime),
+            first.Digest,
+            first.DataDigest,
+            Control = request.Fit.ShuffledControl ? $"{first.Name}.shuffled" : null,
+            first.Metrics.R2PerDimension,
+            Maps = job.Maps.Select(Facts),
+        });
+    }
+
+    private static CreateMapJobRequest Request(CommandRun run)
+    {
+        var fit = new FitOptions
+        {
+            Folds = run.Get(Folds),
+            ShuffledControl = run.Get(ShuffledControl),
+            MapBack = run.Get(MapBack),
+            Solver = run.Get(Solver) switch
+            {
+                "least-squares" => MapSolver.LeastSquares,
+                "reduced-rank" => MapSolver.ReducedRank,
+                "procrustes" => MapSolver.Procrustes,
+                "adamw" => MapSolver.Adamw,
+                _ => MapSolver.Ridge,
+            },
+            Rank = run.Get(Rank),
+            KeptVariance = run.Get(KeptVariance),
+            Standardize = run.Get(Standardize),
+            LearningRate = run.Get(LearningRate),
+        };
         if (run.Parse.GetValue(Lambda) is { } lambda)
         {
             fit.Lambda = lambda;
         }
 
-        var request = MapJobs.Request(run.Get(MapName), run.Get(Source), run.Get(Target), TextFiles.ReadDocuments(texts), fit);
-        await using var mesh = await run.OpenMeshAsync();
-        var map = await run.Terminal.ProgressAsync(
-            $"reading {request.Documents.Count} documents in both models",
-            report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
+        var momentsOf = run.Parse.GetValue(MomentsOf) ?? [];
+        string texts = run.Parse.GetValue(TextFile) ?? BehaviourSet.MapTextPath(
+            run.Get(Family), run.Parse.GetValue(FamilyText) == "behaviour-free" ? MapText.BehaviourFree : MapText.InDistribution);
+        var request = MapJobs.Request(run.Get(MapName), run.Get(Source), run.Get(Target), momentsOf.Length > 0 ? [] : TextFiles.ReadDocuments(texts), fit);
+        request.More.Add(run.Parse.GetValue(Also) ?? []);
+        request.KeepMoments = run.Get(KeepMoments);
+        request.MomentsOf.Add(momentsOf);
+        return request;
+    }
 
-        run.Terminal.Out.MarkupLineInterpolated($"{map.Name}: {map.Source.Model}:{map.Source.Layer} → {map.Target.Model}:{map.Target.Layer}, [[{map.TargetWidth}, {map.SourceWidth}]], digest {Inputs.Short(map.Digest)}");
-        run.Terminal.Out.MarkupLineInterpolated($"fitted on {map.Metrics.Rows} tokens, measured on {map.Metrics.HeldOutRows} held out: R² {map.Metrics.R2:0.000}, cosine {map.Metrics.Cosine:0.000}");
-        run.Terminal.Out.MarkupLineInterpolated($"λ {map.Metrics.Lambda:0.###e+0}, {Seconds(map.Metrics.FitTime):0.0} s in all, {Seconds(map.Metrics.SolveTime):0.00} s to solve");
-        await run.WriteJsonAsync(new
+    private static void Print(IAnsiConsole console, AffineMap map)
+    {
+        var m = map.Metrics;
+        console.MarkupLineInterpolated($"{map.Name}: {map.Source.Model}:{map.Source.Layer} → {map.Target.Model}:{map.Target.Layer}, [[{map.TargetWidth}, {map.SourceWidth}]], digest {Inputs.Short(map.Digest)}");
+        console.MarkupLineInterpolated($"  {Words(m.Solver)}{(m.Standardized ? ", standardized" : "")}, rank {m.Rank}, λ {m.Lambda:0.###e+0}, fitted on {m.Rows} tokens; {Seconds(m.FitTime):0.0} s in all, {Seconds(m.SolveTime):0.00} s to solve");
+        console.MarkupLineInterpolated($"  on {m.HeldOutRows} tokens held out: R² {m.R2:0.000} ({m.R2WithoutLargest:0.000} without the {m.LargestDimensions.Count} largest dimensions), cosine {m.Cosine:0.000}, relative error {m.RelativeError:0.000}");
+        console.MarkupLineInterpolated($"  the layers: SVCCA {m.Svcca:0.000}, CKA {m.Cka:0.000}; condition number of the map {m.ConditionNumber:0.##e+0}, of the source {m.SourceConditionNumber:0.##e+0}");
+        if (m.Rows + m.HeldOutRows is var rows && (rows < m.SourceTokens || rows < m.TargetTokens))
         {
-            map.Name,
-            Source = new { map.Source.Model, map.Source.Layer, Digest = map.SourceDigest },
-            Target = new { map.Target.Model, map.Target.Layer, Digest = map.TargetDigest },
-            map.Metrics.Rows,
-            map.Metrics.HeldOutRows,
-            map.Metrics.R2,
-            map.Metrics.Cosine,
-            map.Metrics.Lambda,
-            FitSeconds = Seconds(map.Metrics.FitTime),
-            SolveSeconds = Seconds(map.Metrics.SolveTime),
-            map.Digest,
-            map.DataDigest,
-            Control = fit.ShuffledControl ? $"{map.Name}.shuffled" : null,
-        });
+            console.MarkupLineInterpolated($"  paired {(double)rows / m.SourceTokens:0.0%} of the source's tokens and {(double)rows / m.TargetTokens:0.0%} of the target's");
+        }
+
+        if (!m.Converged)
+        {
+            console.MarkupLineInterpolated($"  [yellow]stopped after {m.Iterations} steps while the error still fell[/]");
+        }
+    }
+
+    private static object Facts(AffineMap map) => new
+    {
+        map.Name,
+        Source = $"{map.Source.Model}:{map.Source.Layer}",
+        Target = $"{map.Target.Model}:{map.Target.Layer}",
+        map.Shuffled,
+        map.Digest,
+        Solver = Words(map.Metrics.Solver),
+        map.Metrics.Standardized,
+        map.Metrics.R2,
+        map.Metrics.R2WithoutLargest,
+        LargestDimensions = map.Metrics.LargestDimensions.ToArray(),
+        map.Metrics.Cosine,
+        map.Metrics.RelativeError,
+        map.Metrics.Lambda,
+        map.Metrics.Svcca,
+        map.Metrics.Cka,
+        ConditionNumber = Finite(map.Metrics.ConditionNumber),
+        SourceConditionNumber = Finite(map.Metrics.SourceConditionNumber),
+        map.Metrics.Rank,
+        map.Metrics.ConstantDimensions,
+        map.Metrics.Converged,
+        map.Metrics.SourceTokens,
+        map.Metrics.TargetTokens,
+        SolveSeconds = Seconds(map.Metrics.SolveTime),
+    };
+
+    private static string Words(MapSolver solver) => solver switch
+    {
+        MapSolver.LeastSquares => "least squares",
+        MapSolver.ReducedRank => "reduced rank",
+        MapSolver.Procrustes => "Procrustes",
+        MapSolver.Adamw => "AdamW",
+        _ => "ridge",
+    };
+
+    /// <summary>JSON has no infinity.</summary>
+    private static double? Finite(double value) => double.IsFinite(value) ? value : null;
+
+    private static MapPair[] ParsePairs(ArgumentResult argument)
+    {
+        var pairs = new List<MapPair>();
+        foreach (var token in argument.Tokens)
+        {
+            int equals = token.Value.IndexOf('=', StringComparison.Ordinal);
+            var ends = token.Value[(equals + 1)..].Split(',');
+            if (equals < 1 || ends.Length != 2 || Inputs.Layer(ends[0]) is not { } source || Inputs.Layer(ends[1]) is not { } target)
+            {
+                argument.AddError($"'{token.Value}': expected MAP=MODEL:LAYER,MODEL:LAYER, such as deeper=tiny-small:3,tiny-large:6.");
+                return [];
+            }
+
+            pairs.Add(new MapPair { Map = token.Value[..equals], Source = source, Target = target });
+        }
+
+        return [.. pairs];
     }
 
     private static double Seconds(Google.Protobuf.WellKnownTypes.Duration? duration) => duration?.ToTimeSpan().TotalSeconds ?? 0;

@@ -19,6 +19,9 @@ public enum FitMethod
 
     /// <summary><see cref="Maps.Procrustes"/>.</summary>
     Procrustes,
+
+    /// <summary><see cref="AdamWRecipe"/>.</summary>
+    AdamW,
 }
 
 /// <summary>A fitted map y ≈ A·x + b and how well it does on the fold that the fit and the choice of λ never saw.</summary>
@@ -57,10 +60,44 @@ public sealed record MapFit(
     /// <summary>False if an iterative solver stopped at its limit, while its objective still fell.</summary>
     public bool Converged { get; init; } = true;
 
-    /// <summary>The map as it is stored, in float32, with metrics filled in except the time of the whole job.</summary>
-    /// <param name="info">Name, ends and where it came from.</param>
-    public AffineMap ToAffineMap(V1.AffineMap info)
+    /// <summary>Whether dimensions were penalized by their own variance.</summary>
+    public bool Standardized { get; init; }
+
+    /// <summary>A map that was found from rows and not from moments, measured like the others.</summary>
+    /// <param name="moments">Moments of the same rows.</param>
+    /// <param name="trained">The map.</param>
+    /// <exception cref="LrtMeshException">FailedPrecondition: too few rows in the fit or none held out.</exception>
+    public static MapFit Of(FoldedMoments moments, AdamWMap trained)
     {
+        var fit = moments.Fit();
+        using var scope = NewDisposeScope();
+        var centred = CentredMoments.Of(fit);
+        var covariance = new SourceCovariance(centred, standardize: false);
+        var map = CentredMoments.Matrix(trained.A, moments.TargetWidth);
+        var bias = CentredMoments.Vector(trained.B);
+        var meanY = centred.MeanY.add(tensor(fit.OriginY).to(ScalarType.Float64));
+        return new MapFit(
+            FitMethod.AdamW,
+            trained.A,
+            trained.B,
+            0,
+            HeldOutMetrics.Measure(moments.HeldOut, map, bias),
+            MeanCosine(moments, map, bias, meanY),
+            fit.Rows,
+            moments.SourceWidth,
+            covariance.ConstantDimensions,
+            trained.Time)
+        {
+            Iterations = trained.Steps,
+        };
+    }
+
+    /// <summary>The map as it is stored, in float32, with its metrics but for those of the whole job.</summary>
+    /// <param name="info">Name, ends and where it came from.</param>
+    /// <param name="moments">What it was fitted on.</param>
+    public AffineMap ToAffineMap(V1.AffineMap info, FoldedMoments moments)
+    {
+        var svcca = LayerSimilarity.Svcca(moments.HeldOut);
         var described = info.Clone();
         described.Metrics = new V1.MapMetrics
         {
@@ -70,6 +107,29 @@ public sealed record MapFit(
             Cosine = Cosine,
             Lambda = Lambda,
             SolveTime = Duration.FromTimeSpan(SolveTime),
+            Solver = Method switch
+            {
+                FitMethod.LeastSquares => V1.MapSolver.LeastSquares,
+                FitMethod.Ridge => V1.MapSolver.Ridge,
+                FitMethod.ReducedRank => V1.MapSolver.ReducedRank,
+                FitMethod.Procrustes => V1.MapSolver.Procrustes,
+                _ => V1.MapSolver.Adamw,
+            },
+            Standardized = Standardized,
+            R2PerDimension = { HeldOut.R2PerDimension.Select(r2 => (float)r2) },
+            R2WithoutLargest = HeldOut.R2WithoutLargest,
+            LargestDimensions = { HeldOut.LargestDimensions.Select(dimension => (uint)dimension) },
+            RelativeError = HeldOut.RelativeError,
+            Svcca = svcca.Mean,
+            SvccaSourceComponents = (uint)svcca.SourceComponents,
+            SvccaTargetComponents = (uint)svcca.TargetComponents,
+            Cka = LayerSimilarity.LinearCka(moments.HeldOut),
+            ConditionNumber = LayerSimilarity.ConditionNumber(A, moments.TargetWidth),
+            SourceConditionNumber = LayerSimilarity.SourceConditionNumber(moments.Fit()),
+            Rank = (uint)Rank,
+            ConstantDimensions = (uint)ConstantDimensions,
+            Iterations = (uint)Iterations,
+            Converged = Converged,
         };
         return AffineMap.Create(described, [.. A.Select(a => (float)a)], [.. B.Select(b => (float)b)]);
     }

@@ -21,7 +21,15 @@ public sealed class JobStore
     {
         _link = link;
         _index = new NameIndex(link, "job", Order.Descending);
+        Open = new OpenJobs(link, this);
+        Files = new JobFiles(link);
     }
+
+    /// <summary>Jobs that have not ended, for workers.</summary>
+    public OpenJobs Open { get; }
+
+    /// <summary>What belongs to jobs beside their records.</summary>
+    public JobFiles Files { get; }
 
     /// <summary>Whether a job has ended: nothing changes it any more.</summary>
     public static bool HasEnded(V1.MapJob job) =>
@@ -29,10 +37,12 @@ public sealed class JobStore
 
     /// <summary>Creates a job, or finds the one that the same request created before.</summary>
     /// <param name="job">The job; id, revision and times are set here.</param>
+    /// <param name="request">What it is to do, for whichever worker takes it; kept for <paramref name="keep"/>.</param>
+    /// <param name="keep">How long the request is kept: longer than the job may take.</param>
     /// <param name="requestId">Chosen by the client; empty for none.</param>
     /// <param name="ct">Stops the wait.</param>
-    /// <exception cref="LrtMeshException">Unavailable.</exception>
-    public async Task<V1.MapJob> CreateAsync(V1.MapJob job, string requestId, CancellationToken ct)
+    /// <exception cref="LrtMeshException">Unavailable; ResourceExhausted: Redis is full.</exception>
+    public async Task<V1.MapJob> CreateAsync(V1.MapJob job, IMessage request, TimeSpan keep, string requestId, CancellationToken ct)
     {
         var created = job.Clone();
         created.Id = Guid.CreateVersion7().ToString("N");
@@ -42,15 +52,23 @@ public sealed class JobStore
         {
             // The request claims an id first, so that after a crash in between its repetition creates the job under that id.
             created.Id = await ClaimAsync(requestId, created.Id, ct);
+            if (await FindAsync(created.Id, ct) is { } found)
+            {
+                return found;
+            }
         }
 
+        using var content = new MemoryStream(request.ToByteArray());
+        await Files.WriteAsync(created.Id, JobFiles.Request, content, keep, worker: null, ct);
         await _index.AddAsync(created.Id, ct);
+        await Open.AddAsync(created.Id, ct);
         if (!await CommitAsync(created, expected: 0, ct))
         {
             return await GetAsync(created.Id, ct);
         }
 
         await _index.AddAsync(created.Id, ct);
+        await Open.AddAsync(created.Id, ct);
         return created;
     }
 
@@ -94,6 +112,12 @@ public sealed class JobStore
             if (await CommitAsync(changed, before.Revision, ct))
             {
                 _link.Notify(ChannelOf(id));
+                if (HasEnded(changed))
+                {
+                    await Open.RemoveAsync(id, ct);
+                    await Files.DeleteAsync(id, JobFiles.Request, ct);
+                }
+
                 return changed;
             }
 
@@ -146,7 +170,7 @@ public sealed class JobStore
             ct);
     }
 
-    private async Task<V1.MapJob?> FindAsync(string id, CancellationToken ct)
+    internal async Task<V1.MapJob?> FindAsync(string id, CancellationToken ct)
     {
         var values = await _link.RunAsync(What(id), db => db.HashGetAsync(Key(id), Fields), ct);
         if (values.All(value => value.IsNull))

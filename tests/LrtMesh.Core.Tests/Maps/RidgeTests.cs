@@ -259,8 +259,9 @@ public class RidgeTests : TorchLeakCheck
     public void The_stored_map_says_what_it_was_fitted_on_and_maps_rows()
     {
         var rows = PairedRows.Affine(13, 7, 9, 30, 30, noise: 0);
-        var fit = Ridge.Fit(rows.Accumulate(Folds).Pair());
-        var map = fit.ToAffineMap(new V1.AffineMap { Name = "m", Source = new() { Model = "s" }, Target = new() { Model = "t", Layer = 3 } });
+        var moments = rows.Accumulate(Folds).Pair();
+        var fit = Ridge.Fit(moments);
+        var map = fit.ToAffineMap(new V1.AffineMap { Name = "m", Source = new() { Model = "s" }, Target = new() { Model = "t", Layer = 3 } }, moments);
         Assert.Equal(("m", 7u, 9u), (map.Info.Name, map.Info.SourceWidth, map.Info.TargetWidth));
         Assert.Equal((fit.R2, fit.Cosine, fit.Lambda), (map.Info.Metrics.R2, map.Info.Metrics.Cosine, map.Info.Metrics.Lambda));
         Assert.Equal(((ulong)fit.Rows, (ulong)fit.HeldOutRows), (map.Info.Metrics.Rows, map.Info.Metrics.HeldOutRows));

@@ -98,11 +98,25 @@ internal static class BadInput
         ["job: nothing"] = new((m, ct) => m.Mapping.CreateMapJobAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "map", "1 to 128"),
         ["job: unknown model"] = Job(request => request.Source.Model = "gpt", NotFound, "source.model", "source, stranger, target"),
         ["job: layer out of range"] = Job(request => request.Target.Layer = 4, OutOfRange, "target.layer", "0 to 3"),
-        ["job: other tokenizer"] = Job(request => request.Source.Model = "stranger", FailedPrecondition, "target.model", "same tokenizer"),
         ["job: too few documents"] = Job(request => request.Documents.RemoveAt(0), InvalidArgument, "documents", "at least 5"),
         ["job: empty document"] = Job(request => request.Documents[2].Text = "", InvalidArgument, "documents[2].text", "not be empty"),
         ["job: folds"] = Job(request => request.Fit = new FitOptions { Folds = 2 }, InvalidArgument, "fit.folds", "3 to 16"),
         ["job: lambda"] = Job(request => request.Fit = new FitOptions { Lambda = double.NaN }, InvalidArgument, "fit.lambda", "finite"),
+        ["job: layer of another map"] = Job(request => request.More.Add(Further("bad/more", layer: 9)), OutOfRange, "more[0].source.layer", "0 to 2"),
+        ["job: one name for two maps"] = Job(request => request.More.Add(Further("bad/never", layer: 0)), InvalidArgument, "more[0].map", "another name"),
+        ["job: one pair for two maps"] = Job(request => request.More.Add(Further("bad/more", layer: 1)), InvalidArgument, "more[0].target", "another pair"),
+        ["job: a layer to itself"] = Job(request => request.Target = request.Source, InvalidArgument, "target", "another layer"),
+        ["job: unknown solver"] = Job(request => request.Fit = new FitOptions { Solver = (MapSolver)99 }, InvalidArgument, "fit.solver", "99"),
+        ["job: lambda for least squares"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.LeastSquares, Lambda = 1 }, InvalidArgument, "fit.lambda", "ridge and reduced rank"),
+        ["job: rank for ridge"] = Job(request => request.Fit = new FitOptions { Rank = 2 }, InvalidArgument, "fit.rank", "REDUCED_RANK"),
+        ["job: reduced rank without a rank"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.ReducedRank }, InvalidArgument, "fit.rank", "kept_variance"),
+        ["job: rank beyond the widths"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.ReducedRank, Rank = 17 }, InvalidArgument, "fit.rank", "1 to 16"),
+        ["job: kept variance"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.ReducedRank, KeptVariance = 1.5 }, InvalidArgument, "fit.kept_variance", "at most 1"),
+        ["job: control of a rotation"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.Procrustes, ShuffledControl = true }, InvalidArgument, "fit.shuffled_control", "ridge"),
+        ["job: learning rate for ridge"] = Job(request => request.Fit = new FitOptions { LearningRate = 1 }, InvalidArgument, "fit.learning_rate", "AdamW"),
+        ["job: AdamW from moments"] = Job(request => (request.KeepMoments, request.Fit) = (true, new FitOptions { Solver = MapSolver.Adamw }), InvalidArgument, "fit.solver", "needs rows"),
+        ["job: time limit"] = Job(request => request.TimeLimit = new Google.Protobuf.WellKnownTypes.Duration(), InvalidArgument, "time_limit", "from 1 s"),
+        ["job: documents and moments"] = Job(request => request.MomentsOf.Add("x"), InvalidArgument, "documents", "must be empty"),
         ["job: unknown id"] = new((m, ct) => m.Mapping.GetMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
         ["watch: unknown id"] = new(Watch, NotFound, "id", "none"),
         ["cancel: unknown id"] = new((m, ct) => m.Mapping.CancelMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
@@ -197,6 +211,13 @@ internal static class BadInput
 
     private static BadRequestCase Job(Action<CreateMapJobRequest> spoil, StatusCode code, string field, string says) => Spoilt(
         MapJob("bad/never", documents: 5), spoil, (m, request, ct) => m.Mapping.CreateMapJobAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static MapPair Further(string map, uint layer) => new()
+    {
+        Map = map,
+        Source = new LayerRef { Model = "source", Layer = layer },
+        Target = new LayerRef { Model = "target", Layer = 2 },
+    };
 
     private static BadRequestCase Transfer(Action<TransferVectorRequest> spoil, StatusCode code, string field, string says) => Spoilt(
         new TransferVectorRequest { Vector = "bad/of-source", Map = "bad/map", Name = "bad/transferred" },

@@ -95,16 +95,117 @@ public sealed class MappingTests(MeshFixture mesh) : MeshTests(mesh)
     }
 
     [Fact]
-    public async Task After_a_restart_vectors_are_there_and_a_job_that_ran_has_failed()
+    public async Task After_a_restart_vectors_are_there_and_a_job_goes_on_to_the_same_map()
     {
+        var undisturbed = await Mesh.Mapping.RunJobAsync(Job("cut/undisturbed", documents: 6000), Ct);
         await Mesh.Vectors.PutVectorAsync(Given("kept", "source", 1, [1, 2, 3]), cancellationToken: Ct);
-        var job = (await Mesh.Mapping.CreateMapJobAsync(Job("cut", documents: 4000), cancellationToken: Ct)).Job;
+        var job = (await Mesh.Mapping.CreateMapJobAsync(Job("cut", documents: 6000), cancellationToken: Ct)).Job;
+        using (var watch = Mesh.Mapping.WatchMapJob(new() { Id = job.Id }, cancellationToken: Ct))
+        {
+            while (job.DocumentsSaved == 0 && await watch.ResponseStream.MoveNext(Ct))
+            {
+                job = watch.ResponseStream.Current.Job;
+            }
+        }
+
         await Mesh.RestartAsync();
 
         Assert.Equal(3u, (await Mesh.Vectors.GetVectorAsync(new() { Name = "kept" }, cancellationToken: Ct)).Vector.Width);
-        job = (await Mesh.Mapping.GetMapJobAsync(new() { Id = job.Id }, cancellationToken: Ct)).Job;
-        Assert.Equal((JobState.Failed, "interrupted by a restart; create it again"), (job.State, job.Error));
+        job = await Mesh.Mapping.EndedAsync(job.Id, Ct);
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        Assert.True(job.Attempts > 1, "it ended before the restart");
+        Assert.Equal(undisturbed.Result.Digest, job.Result.Digest); // bit for bit: the digest is over A and b
+        Assert.Equal(undisturbed.Result.DataDigest, job.Result.DataDigest);
         CountTensors(); // the models were loaded anew
+    }
+
+    [Theory]
+    [InlineData(MapSolver.Unspecified)]
+    [InlineData(MapSolver.LeastSquares)]
+    [InlineData(MapSolver.ReducedRank)]
+    [InlineData(MapSolver.Procrustes)]
+    [InlineData(MapSolver.Adamw)]
+    public async Task Every_solver_is_served(MapSolver solver)
+    {
+        var request = Job($"solver/{solver}", documents: 200);
+        request.Fit = new FitOptions { Solver = solver, Rank = solver == MapSolver.ReducedRank ? 4u : 0 };
+        var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        var metrics = job.Result.Metrics;
+        Assert.Equal(solver == MapSolver.Unspecified ? MapSolver.Ridge : solver, metrics.Solver);
+        Assert.Equal(24, metrics.R2PerDimension.Count);
+        Assert.Equal(solver == MapSolver.ReducedRank ? 4u : 16, metrics.Rank);
+        Assert.InRange(metrics.RelativeError, 0.01, 2);
+        Assert.InRange(metrics.Cka, 0.01, 1);
+        Assert.InRange(metrics.Svcca, 0.01, 1);
+        Assert.True(metrics.ConditionNumber > 1);
+        Assert.Equal((metrics.SourceTokens, metrics.TargetTokens), (job.Rows, job.Rows));
+    }
+
+    [Fact]
+    public async Task One_pass_fits_several_maps_and_the_maps_back()
+    {
+        var request = Job("several");
+        request.Fit.MapBack = true;
+        request.More.Add(new MapPair { Map = "several/deeper", Source = new LayerRef { Model = "source", Layer = 2 }, Target = request.Target });
+        var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        Assert.Equal(
+            [.. new[] { "several", "several/deeper" }.SelectMany(name => new[] { name, $"{name}.shuffled", $"{name}.back", $"{name}.back.shuffled" })],
+            job.Maps.Select(map => map.Name));
+        var alone = await Mesh.Mapping.RunJobAsync(Job("several/alone"), Ct);
+        Assert.Equal(alone.Result.Metrics.R2, job.Result.Metrics.R2, 3);
+        var back = job.Maps.Single(map => map.Name == "several.back");
+        Assert.Equal((24u, 16u, request.Target), (back.SourceWidth, back.TargetWidth, back.Source));
+        Assert.True(back.Metrics.R2 > job.Maps.Single(map => map.Name == "several.back.shuffled").Metrics.R2);
+    }
+
+    [Fact]
+    public async Task Halves_of_the_texts_give_the_map_of_the_whole()
+    {
+        var whole = Job("halves/whole");
+        var (first, second, sum) = (whole.Clone(), whole.Clone(), whole.Clone());
+        (first.KeepMoments, second.KeepMoments) = (true, true);
+        (first.Map, second.Map, sum.Map) = ("halves/first", "halves/second", "halves/sum");
+        first.Documents.Clear();
+        first.Documents.AddRange(whole.Documents.Take(30));
+        second.Documents.Clear();
+        second.Documents.AddRange(whole.Documents.Skip(30));
+        sum.Documents.Clear();
+        sum.MomentsOf.Add([(await Mesh.Mapping.RunJobAsync(first, Ct)).Id, (await Mesh.Mapping.RunJobAsync(second, Ct)).Id]);
+        var (one, other) = (await Mesh.Mapping.RunJobAsync(whole, Ct), await Mesh.Mapping.RunJobAsync(sum, Ct));
+
+        Assert.Equal((JobState.Succeeded, ""), (other.State, other.Error));
+        Assert.Equal((one.Rows, one.DocumentsDone), (other.Rows, other.DocumentsDone));
+        Assert.Equal(one.Result.Metrics.Lambda, other.Result.Metrics.Lambda);
+        Assert.Equal(one.Result.Metrics.R2, other.Result.Metrics.R2, 5);
+        Assert.Equal(one.Result.Metrics.Cosine, other.Result.Metrics.Cosine, 5);
+    }
+
+    [Fact]
+    public async Task Models_of_different_tokenizers_pair_where_tokens_end_alike()
+    {
+        var request = Job("across");
+        request.Source = new LayerRef { Model = "stranger", Layer = 1 };
+        var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        Assert.InRange(job.Rows, 1ul, job.Tokens["target"] - 1);
+        Assert.NotEqual(job.Tokens["stranger"], job.Tokens["target"]);
+        Assert.Equal((job.Tokens["stranger"], job.Tokens["target"]), (job.Result.Metrics.SourceTokens, job.Result.Metrics.TargetTokens));
+    }
+
+    [Fact]
+    public async Task A_job_that_is_late_fails()
+    {
+        var request = Job("late", documents: 20_000);
+        request.TimeLimit = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(TimeSpan.FromSeconds(1));
+        var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+        Assert.Equal(JobState.Failed, job.State);
+        Assert.Contains("time limit", job.Error, StringComparison.Ordinal);
     }
 
     private static CreateMapJobRequest Job(string name, int documents = 60) => new()

@@ -23,7 +23,7 @@ public sealed class RoleProcessTests : IAsyncLifetime
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
 
-    private string Profile => Path.Combine(_folder, "mesh.json");
+    private string Profile => ProfileOf("mesh");
 
     public ValueTask InitializeAsync()
     {
@@ -90,13 +90,61 @@ public sealed class RoleProcessTests : IAsyncLifetime
         Assert.False(File.Exists(Profile), "the last role to stop takes the profile with it");
     }
 
-    private void Start(string role)
+    [Fact]
+    public async Task A_job_whose_worker_is_killed_ends_at_another_bit_for_bit_the_same()
+    {
+        Assert.SkipWhen(_redis.Missing is not null, _redis.Missing ?? "");
+        await _redis.StartAsync();
+        Start("extraction");
+        Start("generation");
+        Start("mapping");
+        var profile = await ProfileAsync();
+        Start("mapping", "other", "--endpoints", $"{profile.Extraction},{profile.Generation}");
+        var other = await ProfileAsync("other", addresses => addresses.Mapping is not null);
+        using var channel = Open(profile.Mapping!);
+        using var otherChannel = Open(other.Mapping!);
+        (Process Process, MappingService.MappingServiceClient Client)[] workers = [(_roles[2], new(channel)), (_roles[3], new(otherChannel))];
+        var undisturbed = await workers[0].Client.RunJobAsync(LongJob("undisturbed"), Ct);
+        Assert.Equal((JobState.Succeeded, "", 1u), (undisturbed.State, undisturbed.Error, undisturbed.Attempts));
+
+        var job = (await workers[0].Client.CreateMapJobAsync(LongJob("killed"), cancellationToken: Ct)).Job;
+        using (var watch = workers[0].Client.WatchMapJob(new() { Id = job.Id }, cancellationToken: Ct))
+        {
+            while (job.DocumentsSaved == 0 && await watch.ResponseStream.MoveNext(Ct))
+            {
+                job = watch.ResponseStream.Current.Job;
+            }
+        }
+
+        var (killed, survivor) = job.Worker.Contains($"-{workers[0].Process.Id}-", StringComparison.Ordinal) ? (workers[0], workers[1]) : (workers[1], workers[0]);
+        killed.Process.Kill(); // SIGKILL
+        await killed.Process.WaitForExitAsync(Ct);
+        var dead = job.Worker;
+        job = await survivor.Client.EndedAsync(job.Id, Ct);
+
+        Assert.Equal((JobState.Succeeded, "", 2u), (job.State, job.Error, job.Attempts));
+        Assert.NotEqual(dead, job.Worker);
+        Assert.Equal((undisturbed.Rows, undisturbed.DocumentsDone), (job.Rows, job.DocumentsDone));
+        Assert.Equal(undisturbed.Maps.Select(map => map.Digest), job.Maps.Select(map => map.Digest)); // over A and b
+        Assert.Equal(undisturbed.Result.Metrics.Cosine, job.Result.Metrics.Cosine);
+    }
+
+    private static CreateMapJobRequest LongJob(string map) => new()
+    {
+        Map = map,
+        Source = new LayerRef { Model = "source", Layer = 1 },
+        Target = new LayerRef { Model = "target", Layer = 2 },
+        Documents = { TinyCheckpoint.Texts(16_000).Select(text => new Document { Text = text }) },
+        Fit = new FitOptions { ShuffledControl = true },
+    };
+
+    private void Start(string role, string profile = "mesh", params string[] more)
     {
         var command = new ProcessStartInfo(
             Path.ChangeExtension(typeof(RunningMesh).Assembly.Location, null),
             [
-                "up", "--role", role, "--redis", _redis.Address, "--profile", Profile,
-                "--extraction-model", $"source={Path.Combine(_folder, "source")}", "--generation-model", $"target={Path.Combine(_folder, "target")}",
+                "up", "--role", role, "--redis", _redis.Address, "--profile", ProfileOf(profile),
+                "--extraction-model", $"source={Path.Combine(_folder, "source")}", "--generation-model", $"target={Path.Combine(_folder, "target")}", .. more,
             ])
         { RedirectStandardOutput = true, RedirectStandardError = true };
         var process = Process.Start(command)!;
@@ -107,14 +155,19 @@ public sealed class RoleProcessTests : IAsyncLifetime
         _roles.Add(process);
     }
 
-    private async Task<Addresses> ProfileAsync()
+    private string ProfileOf(string mesh) => Path.Combine(_folder, $"{mesh}.json");
+
+    private Task<Addresses> ProfileAsync() =>
+        ProfileAsync("mesh", addresses => addresses is { Extraction: not null, Mapping: not null, Generation: not null });
+
+    private async Task<Addresses> ProfileAsync(string mesh, Predicate<Addresses> isWhole)
     {
         for (var clock = Stopwatch.StartNew(); ; await Task.Delay(100, Ct))
         {
-            if (File.Exists(Profile)
-                && JsonSerializer.Deserialize<Addresses>(await File.ReadAllBytesAsync(Profile, Ct), JsonSerializerOptions.Web) is { Extraction: not null, Mapping: not null, Generation: not null } all)
+            if (File.Exists(ProfileOf(mesh))
+                && JsonSerializer.Deserialize<Addresses>(await File.ReadAllBytesAsync(ProfileOf(mesh), Ct), JsonSerializerOptions.Web) is { } addresses && isWhole(addresses))
             {
-                return all;
+                return addresses;
             }
 
             Assert.True(clock.Elapsed < StartsWithin, "not all roles are in the profile");

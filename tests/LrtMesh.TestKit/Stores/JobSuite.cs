@@ -12,12 +12,12 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
     public async Task A_repeated_request_finds_its_job()
     {
         var request = Prefix + "a request {with} any character ü";
-        var created = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Store.Jobs.CreateAsync(Pending(), request, Ct)));
+        var created = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), request, Ct)));
 
         Assert.Single(created.Select(job => job.Id).Distinct());
         Assert.Equal(1ul, created[0].Revision);
         Assert.Equal(created[0], await Store.Jobs.GetAsync(created[0].Id, Ct));
-        var other = await Store.Jobs.CreateAsync(Pending(), "", Ct);
+        var other = await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct);
         Assert.NotEqual(created[0].Id, other.Id);
     }
 
@@ -27,7 +27,7 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
         var ids = new List<string>();
         for (var i = 0; i < 5; i++)
         {
-            ids.Add((await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id);
+            ids.Add((await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id);
             // Ids sort by the millisecond.
             await Task.Delay(2, Ct);
         }
@@ -50,7 +50,7 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
     {
         const int Clients = 4;
         const int Changes = 10;
-        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        var id = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
         await using var other = await ConnectAsync(Server);
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(async client =>
         {
@@ -77,7 +77,7 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
     [Fact]
     public async Task A_watch_resumes_after_a_revision_and_ends_with_the_job()
     {
-        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        var id = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
         await SetStateAsync(id, V1.JobState.Extracting);
         await using var other = await ConnectAsync(Server);
 
@@ -111,7 +111,7 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
     [Fact]
     public async Task A_change_by_another_client_reaches_a_watch_sooner_than_its_poll()
     {
-        var id = (await Store.Jobs.CreateAsync(Pending(), "", Ct)).Id;
+        var id = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
         await using var other = await ConnectAsync(Server);
         await using var watch = other.Jobs.WatchAsync(id, 0, Ct).GetAsyncEnumerator(Ct);
         Assert.True(await watch.MoveNextAsync());

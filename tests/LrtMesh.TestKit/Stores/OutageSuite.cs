@@ -21,7 +21,7 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
         V1.MapJob job;
         await using (var store = await ConnectAsync(server))
         {
-            job = await store.Jobs.CreateAsync(new V1.MapJob { Map = "m", State = V1.JobState.Pending }, "request", Ct);
+            job = await store.Jobs.CreateAsync(new V1.MapJob { Map = "m", State = V1.JobState.Pending }, new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "request", Ct);
             await store.Maps.PutAsync(StoreSamples.Map("map", 3, 600, 2000), Ct);
             var writing = Task.Run(
                 async () =>
@@ -52,7 +52,7 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
         var map = StoreSamples.Map("map", 3, 600, 2000);
         Assert.Equal(map.Info.Digest, (await again.Maps.GetAsync("map", Ct)).Info.Digest);
         Assert.Equal(job, await again.Jobs.GetAsync(job.Id, Ct));
-        Assert.Equal(job.Id, (await again.Jobs.CreateAsync(new V1.MapJob(), "request", Ct)).Id);
+        Assert.Equal(job.Id, (await again.Jobs.CreateAsync(new V1.MapJob(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "request", Ct)).Id);
         Assert.Equal(acknowledged.Select(put => put.Name).Distinct().Order(), (await again.Vectors.ListAsync("", 0, "", Ct)).Items.Select(vector => vector.Name));
     }
 
@@ -73,7 +73,7 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.GetAsync("unknown", Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.PutAsync(StoreSamples.Vector("known", 2), Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.ListAsync("", 0, "", Ct)));
-        await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Jobs.CreateAsync(new V1.MapJob(), "", Ct)));
+        await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Jobs.CreateAsync(new V1.MapJob(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(async () =>
         {
             await store.PingAsync(Ct);

@@ -1,0 +1,180 @@
+using System.Globalization;
+using Google.Protobuf;
+using LrtMesh.Core;
+using LrtMesh.Core.Maps;
+using LrtMesh.V1;
+
+namespace LrtMesh.Mapping;
+
+/// <summary>What a job has gathered so far: moments, and how far it has read. It is saved and loaded as one file.</summary>
+internal sealed class Gathered
+{
+    private readonly string _layers; // which layers of which models
+    private readonly bool _sameTokens;
+
+    private Gathered(MomentAccumulator moments, string layers, bool sameTokens, SortedDictionary<string, long> tokens) =>
+        (Moments, _layers, _sameTokens, Tokens) = (moments, layers, sameTokens, tokens);
+
+    /// <summary>The moments.</summary>
+    public MomentAccumulator Moments { get; private init; }
+
+    /// <summary>Documents read.</summary>
+    public long Documents { get; private set; }
+
+    /// <summary>Digest of the documents read, in their order.</summary>
+    public string DataDigest { get; private set; } = "";
+
+    /// <summary>Tokens of text that each model has read.</summary>
+    public SortedDictionary<string, long> Tokens { get; }
+
+    /// <summary>Rows of the fit's folds, of the first pair, where a solver needs them; they are not saved.</summary>
+    public TrainingRows? Rows { get; init; }
+
+    /// <summary>Nothing gathered yet.</summary>
+    public static Gathered Begin(MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, long memory)
+    {
+        var moments = new MomentAccumulator(plan.Layout(models), FoldsOf(fit), fit.ShuffledControl);
+        return new Gathered(moments, LayersOf(plan, models), SameTokens(models), new(plan.Models.ToDictionary(model => model, _ => 0L), StringComparer.Ordinal))
+        {
+            Rows = fit.Solver == MapSolver.Adamw ? new TrainingRows(moments.SourceWidth, moments.TargetWidth, memory) : null,
+        };
+    }
+
+    /// <summary>Folds that a request asks for.</summary>
+    public static int FoldsOf(FitOptions fit) => fit.Folds == 0 ? MapRequest.DefaultFolds : (int)fit.Folds;
+
+    /// <summary>Loads what was saved.</summary>
+    /// <param name="content">From where.</param>
+    /// <param name="plan">What the job reads now.</param>
+    /// <param name="models">The model of each layer now.</param>
+    /// <param name="fit">How it fits now.</param>
+    /// <param name="what">Whose moments, for errors.</param>
+    /// <exception cref="LrtMeshException">DataLoss: damaged; FailedPrecondition: of other layers, models or folds.</exception>
+    public static Gathered Load(Stream content, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, string what)
+    {
+        var (moments, job, _) = MomentFile.Load(content);
+        var layers = LayersOf(plan, models);
+        if (job["layers"] != layers || !moments.Layout.Pairs.SequenceEqual(plan.Pairs))
+        {
+            throw LrtMeshException.Mismatch(what, $"the moments are of {Written(job["layers"])}, and the job reads {Written(layers)}: layers, models and pairs must be the same");
+        }
+
+        if (moments.Folds != FoldsOf(fit) || moments.Shuffled != fit.ShuffledControl)
+        {
+            throw LrtMeshException.Mismatch(
+                what, $"the moments have {moments.Folds} folds and {(moments.Shuffled ? "a" : "no")} shuffled control: fit.folds and fit.shuffled_control must be the same");
+        }
+
+        var tokens = plan.Models.Order(StringComparer.Ordinal).Zip(job["tokens"].Split(',')).ToDictionary(t => t.First, t => long.Parse(t.Second, CultureInfo.InvariantCulture));
+        return new Gathered(moments, layers, SameTokens(models), new(tokens, StringComparer.Ordinal))
+        {
+            Documents = long.Parse(job["documents"], CultureInfo.InvariantCulture),
+            DataDigest = job["data_digest"],
+        };
+    }
+
+    /// <summary>Writes all of it.</summary>
+    public void Save(Stream content)
+    {
+        MomentFile.Save(content, Moments, new Dictionary<string, string>
+        {
+            ["layers"] = _layers,
+            ["documents"] = Documents.ToString(CultureInfo.InvariantCulture),
+            ["data_digest"] = DataDigest,
+            ["tokens"] = string.Join(',', Tokens.Values.Select(count => count.ToString(CultureInfo.InvariantCulture))),
+        });
+        content.Position = 0;
+    }
+
+    /// <summary>Adds a batch of documents.</summary>
+    /// <param name="batch">The documents.</param>
+    /// <param name="plan">Layers and models.</param>
+    /// <param name="readings">Of each model, what it made of each document.</param>
+    public void Add(IReadOnlyList<Document> batch, MapPlan plan, IReadOnlyList<IReadOnlyList<TextStates>> readings)
+    {
+        for (var i = 0; i < batch.Count; i++)
+        {
+            if (!_sameTokens && batch[i].Chat is not null)
+            {
+                throw LrtMeshException.Mismatch("documents", $"document {Documents} is a chat; between models of different tokenizers only texts pair");
+            }
+
+            AddDocument(plan, [.. readings.Select(reading => reading[i])]);
+            Documents++;
+        }
+
+        DataDigest = Chain(DataDigest, batch);
+    }
+
+    /// <summary>Adds what another job has gathered.</summary>
+    public void Add(Gathered other)
+    {
+        Moments.Add(other.Moments);
+        Documents += other.Documents;
+        foreach (var (model, count) in other.Tokens)
+        {
+            Tokens[model] += count;
+        }
+
+        using var digest = new ContentDigest();
+        DataDigest = digest.Add(DataDigest).Add(other.DataDigest).Finish();
+    }
+
+    private void AddDocument(MapPlan plan, TextStates[] readings)
+    {
+        var rows = RowPairing.Rows(readings, _sameTokens, Documents);
+        for (var model = 0; model < readings.Length; model++)
+        {
+            Tokens[plan.Models[model]] += Enumerable.Range(0, readings[model].Ends.Length).Count(readings[model].IsText);
+        }
+
+        var next = new int[readings.Length]; // layers of a model are in the plan's order
+        var layers = new ReadOnlyMemory<float>[plan.Layers.Count];
+        for (var layer = 0; layer < layers.Length; layer++)
+        {
+            var model = plan.ModelOf(layer);
+            layers[layer] = Select(readings[model].Layers[next[model]++], rows[model], Moments.Layout.Widths[layer]);
+        }
+
+        var fold = (int)(Documents % Moments.Folds);
+        Moments.AddFinite(fold, layers);
+        if (fold != Moments.HeldOutFold)
+        {
+            Rows?.Add(layers[plan.Pairs[0].X].Span, layers[plan.Pairs[0].Y].Span);
+        }
+    }
+
+    private static float[] Select(ReadOnlyMemory<float> states, int[] rows, int width)
+    {
+        var selected = new float[rows.Length * width];
+        for (var i = 0; i < rows.Length; i++)
+        {
+            states.Span.Slice(rows[i] * width, width).CopyTo(selected.AsSpan(i * width));
+        }
+
+        return selected;
+    }
+
+    private static string Chain(string before, IReadOnlyList<Document> batch)
+    {
+        using var digest = new ContentDigest();
+        digest.Add(before);
+        foreach (var document in batch)
+        {
+            digest.Add(document.Text);
+            if (document.Chat is { } chat)
+            {
+                digest.Add("chat").AddBytes(chat.ToByteArray());
+            }
+        }
+
+        return digest.Finish();
+    }
+
+    private static string LayersOf(MapPlan plan, IReadOnlyList<LocatedModel> models) =>
+        string.Join(' ', plan.Layers.Zip(models, (layer, model) => $"{layer.Layer.Model}:{layer.Layer.Layer}@{model.Model.Digest}"));
+
+    private static string Written(string layers) => string.Join(", ", layers.Split(' ').Select(layer => layer[..Math.Min(layer.Length, layer.IndexOf('@') + 20)]));
+
+    private static bool SameTokens(IReadOnlyList<LocatedModel> models) => models.Select(model => model.Model.TokenizerDigest).Distinct().Count() == 1;
+}
