@@ -18,7 +18,7 @@ internal static class UpCommand
     private static readonly Option<FileInfo> Profile = new("--profile")
     {
         Description = "File to write the addresses to once all roles are healthy; other commands take it as --mesh.",
-        DefaultValueFactory = _ => new FileInfo("mesh.json"),
+        DefaultValueFactory = _ => new FileInfo(Path.Combine(Home, ".lrtmesh", "mesh.json")),
     };
 
     private static readonly Option<int?> ParentPid = new("--parent-pid") { Description = "Stop when this process is gone." };
