@@ -6,6 +6,7 @@
 
 import json
 import pathlib
+import sys
 
 import grpc
 import lrtmesh
@@ -36,7 +37,7 @@ def answer(mesh, prompt, steering):
             return text, part.finished
 
 
-with lrtmesh.Mesh.open(ROOT / ".lrtmesh/mesh.json") as mesh:
+with lrtmesh.Mesh.open(sys.argv[1] if len(sys.argv) > 1 else ROOT / ".lrtmesh/mesh.json") as mesh:
     learnt = mesh.extraction_role.extraction.LearnVector(
         v1.LearnVectorRequest(name="polite", model=SMALL.model, layers=[SMALL.layer], pairs=contrast_pairs(), position=v1.LEARN_POSITION_MEAN),
         timeout=300,

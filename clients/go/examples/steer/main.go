@@ -22,7 +22,11 @@ var (
 )
 
 func main() {
-	profile, err := lrtmesh.ReadProfile(".lrtmesh/mesh.json")
+	path := ".lrtmesh/mesh.json"
+	if len(os.Args) > 1 {
+		path = os.Args[1]
+	}
+	profile, err := lrtmesh.ReadProfile(path)
 	check(err)
 	mesh, err := lrtmesh.Open(profile)
 	check(err)
