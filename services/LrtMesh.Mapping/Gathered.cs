@@ -11,9 +11,10 @@ internal sealed class Gathered
 {
     private readonly string _layers; // which layers of which models
     private readonly bool _sameTokens;
+    private readonly int _window;
 
-    private Gathered(MomentAccumulator moments, string layers, bool sameTokens, SortedDictionary<string, long> tokens) =>
-        (Moments, _layers, _sameTokens, Tokens) = (moments, layers, sameTokens, tokens);
+    private Gathered(MomentAccumulator moments, string layers, bool sameTokens, int window, SortedDictionary<string, long> tokens) =>
+        (Moments, _layers, _sameTokens, _window, Tokens) = (moments, layers, sameTokens, window, tokens);
 
     /// <summary>The moments.</summary>
     public MomentAccumulator Moments { get; private init; }
@@ -27,6 +28,9 @@ internal sealed class Gathered
     /// <summary>Tokens of text that each model has read.</summary>
     public SortedDictionary<string, long> Tokens { get; }
 
+    /// <summary>Tokens of each model that were paired.</summary>
+    public long PairedTokens { get; private set; }
+
     /// <summary>Rows of the fit's folds, of the first pair, where a solver needs them; they are not saved.</summary>
     public TrainingRows? Rows { get; init; }
 
@@ -34,7 +38,7 @@ internal sealed class Gathered
     public static Gathered Begin(MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, long memory)
     {
         var moments = new MomentAccumulator(plan.Layout(models), FoldsOf(fit), fit.ShuffledControl);
-        return new Gathered(moments, LayersOf(plan, models), SameTokens(models), new(plan.Models.ToDictionary(model => model, _ => 0L), StringComparer.Ordinal))
+        return new Gathered(moments, LayersOf(plan, models), SameTokens(models), WindowOf(fit), new(plan.Models.ToDictionary(model => model, _ => 0L), StringComparer.Ordinal))
         {
             Rows = fit.Solver == MapSolver.Adamw ? new TrainingRows(moments.SourceWidth, moments.TargetWidth, memory) : null,
         };
@@ -65,11 +69,17 @@ internal sealed class Gathered
                 what, $"the moments have {moments.Folds} folds and {(moments.Shuffled ? "a" : "no")} shuffled control: fit.folds and fit.shuffled_control must be the same");
         }
 
+        if (int.Parse(job["window"], CultureInfo.InvariantCulture) is var window && window != WindowOf(fit))
+        {
+            throw LrtMeshException.Mismatch(what, $"the moments are of windows of {window} tokens: fit.window must be the same");
+        }
+
         var tokens = plan.Models.Order(StringComparer.Ordinal).Zip(job["tokens"].Split(',')).ToDictionary(t => t.First, t => long.Parse(t.Second, CultureInfo.InvariantCulture));
-        return new Gathered(moments, layers, SameTokens(models), new(tokens, StringComparer.Ordinal))
+        return new Gathered(moments, layers, SameTokens(models), WindowOf(fit), new(tokens, StringComparer.Ordinal))
         {
             Documents = long.Parse(job["documents"], CultureInfo.InvariantCulture),
             DataDigest = job["data_digest"],
+            PairedTokens = long.Parse(job["paired_tokens"], CultureInfo.InvariantCulture),
         };
     }
 
@@ -79,8 +89,10 @@ internal sealed class Gathered
         MomentFile.Save(content, Moments, new Dictionary<string, string>
         {
             ["layers"] = _layers,
+            ["window"] = _window.ToString(CultureInfo.InvariantCulture),
             ["documents"] = Documents.ToString(CultureInfo.InvariantCulture),
             ["data_digest"] = DataDigest,
+            ["paired_tokens"] = PairedTokens.ToString(CultureInfo.InvariantCulture),
             ["tokens"] = string.Join(',', Tokens.Values.Select(count => count.ToString(CultureInfo.InvariantCulture))),
         });
         content.Position = 0;
@@ -111,6 +123,7 @@ internal sealed class Gathered
     {
         Moments.Add(other.Moments);
         Documents += other.Documents;
+        PairedTokens += other.PairedTokens;
         foreach (var (model, count) in other.Tokens)
         {
             Tokens[model] += count;
@@ -123,6 +136,7 @@ internal sealed class Gathered
     private void AddDocument(MapPlan plan, TextStates[] readings)
     {
         var rows = RowPairing.Rows(readings, _sameTokens, Documents);
+        PairedTokens += rows[0].Length;
         for (var model = 0; model < readings.Length; model++)
         {
             Tokens[plan.Models[model]] += Enumerable.Range(0, readings[model].Ends.Length).Count(readings[model].IsText);
@@ -133,7 +147,8 @@ internal sealed class Gathered
         for (var layer = 0; layer < layers.Length; layer++)
         {
             var model = plan.ModelOf(layer);
-            layers[layer] = Select(readings[model].Layers[next[model]++], rows[model], Moments.Layout.Widths[layer]);
+            var width = Moments.Layout.Widths[layer];
+            layers[layer] = WindowMeans.Of(Select(readings[model].Layers[next[model]++], rows[model], width), width, _window);
         }
 
         var fold = (int)(Documents % Moments.Folds);
@@ -175,6 +190,8 @@ internal sealed class Gathered
         string.Join(' ', plan.Layers.Zip(models, (layer, model) => $"{layer.Layer.Model}:{layer.Layer.Layer}@{model.Model.Digest}"));
 
     private static string Written(string layers) => string.Join(", ", layers.Split(' ').Select(layer => layer[..Math.Min(layer.Length, layer.IndexOf('@') + 20)]));
+
+    private static int WindowOf(FitOptions fit) => Math.Max(1, (int)fit.Window);
 
     private static bool SameTokens(IReadOnlyList<LocatedModel> models) => models.Select(model => model.Model.TokenizerDigest).Distinct().Count() == 1;
 }

@@ -198,6 +198,8 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             map.Info.Metrics.FitTime = Duration.FromTimeSpan(DateTime.UtcNow - held.Job.CreatedAt.ToDateTime());
             map.Info.Metrics.SourceTokens = (ulong)gathered.Tokens[plan.Layers[x].Layer.Model];
             map.Info.Metrics.TargetTokens = (ulong)gathered.Tokens[plan.Layers[y].Layer.Model];
+            map.Info.Metrics.PairedTokens = (ulong)gathered.PairedTokens;
+            map.Info.Metrics.Window = Math.Max(1, fit.Window);
             maps.Add(map);
         }
 

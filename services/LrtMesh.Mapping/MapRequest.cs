@@ -20,6 +20,7 @@ internal static class MapRequest
     private const int MaxFolds = 16;
     private const int MaxMaps = 1024;
     private const int MaxLayers = 64;
+    private const int MaxWindow = 65536;
     private static readonly TimeSpan DefaultTimeLimit = TimeSpan.FromHours(24);
     private static readonly TimeSpan MaxTimeLimit = TimeSpan.FromDays(7);
 
@@ -121,6 +122,7 @@ internal static class MapRequest
     {
         var folds = fit.Folds == 0 ? DefaultFolds : fit.Folds;
         check.Require(folds is >= MinFolds and <= MaxFolds, "fit.folds", $"must be {MinFolds} to {MaxFolds}, or 0 for {DefaultFolds}, not {folds}");
+        check.Require(fit.Window <= MaxWindow, "fit.window", $"must be at most {MaxWindow} tokens, not {fit.Window}");
         if (!check.Known(fit.Solver, "fit.solver"))
         {
             return;

@@ -39,6 +39,12 @@ internal static class TrainMapCommand
 
     private static readonly Option<double> LearningRate = new("--learning-rate") { Description = "For adamw. Default: 1e-4, the paper's for base models.", HelpName = "X" };
 
+    private static readonly Option<uint> Window = new("--window")
+    {
+        Description = "Fit on means over runs of about N tokens: for vectors that are means over tokens (learn --position mean). Default: single tokens.",
+        HelpName = "N",
+    };
+
     private static readonly Option<MapPair[]> Also = new("--also")
     {
         Description = "A further map from the same pass, any number of times, such as deeper=tiny-small:3,tiny-large:6.",
@@ -66,7 +72,7 @@ internal static class TrainMapCommand
             Example: lrtmesh train-map --name small-to-large --source tiny-small:2 --target tiny-large:4
             """)
         {
-            MapName, Source, Target, TextFile, FamilyText, Family, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Folds, ShuffledControl, MapBack,
+            MapName, Source, Target, TextFile, FamilyText, Family, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Window, Folds, ShuffledControl, MapBack,
             Also, KeepMoments, MomentsOf,
         };
         command.Validators.Add(result =>
@@ -138,6 +144,7 @@ internal static class TrainMapCommand
             KeptVariance = run.Get(KeptVariance),
             Standardize = run.Get(Standardize),
             LearningRate = run.Get(LearningRate),
+            Window = run.Get(Window),
         };
         if (run.Parse.GetValue(Lambda) is { } lambda)
         {
@@ -157,13 +164,14 @@ internal static class TrainMapCommand
     private static void Print(IAnsiConsole console, AffineMap map)
     {
         var m = map.Metrics;
+        string rows = m.Window > 1 ? $"windows of {m.Window} tokens" : "tokens";
         console.MarkupLineInterpolated($"{map.Name}: {map.Source.Model}:{map.Source.Layer} → {map.Target.Model}:{map.Target.Layer}, [[{map.TargetWidth}, {map.SourceWidth}]], digest {Inputs.Short(map.Digest)}");
-        console.MarkupLineInterpolated($"  {Words(m.Solver)}{(m.Standardized ? ", standardized" : "")}, rank {m.Rank}, λ {m.Lambda:0.###e+0}, fitted on {m.Rows} tokens; {Seconds(m.FitTime):0.0} s in all, {Seconds(m.SolveTime):0.00} s to solve");
-        console.MarkupLineInterpolated($"  on {m.HeldOutRows} tokens held out: R² {m.R2:0.000} ({m.R2WithoutLargest:0.000} without the {m.LargestDimensions.Count} largest dimensions), cosine {m.Cosine:0.000}, relative error {m.RelativeError:0.000}");
+        console.MarkupLineInterpolated($"  {Words(m.Solver)}{(m.Standardized ? ", standardized" : "")}, rank {m.Rank}, λ {m.Lambda:0.###e+0}, fitted on {m.Rows} {rows}; {Seconds(m.FitTime):0.0} s in all, {Seconds(m.SolveTime):0.00} s to solve");
+        console.MarkupLineInterpolated($"  on {m.HeldOutRows} {rows} held out: R² {m.R2:0.000} ({m.R2WithoutLargest:0.000} without the {m.LargestDimensions.Count} largest dimensions), cosine {m.Cosine:0.000}, relative error {m.RelativeError:0.000}");
         console.MarkupLineInterpolated($"  the layers: SVCCA {m.Svcca:0.000}, CKA {m.Cka:0.000}; condition number of the map {m.ConditionNumber:0.##e+0}, of the source {m.SourceConditionNumber:0.##e+0}");
-        if (m.Rows + m.HeldOutRows is var rows && (rows < m.SourceTokens || rows < m.TargetTokens))
+        if (m.PairedTokens < m.SourceTokens || m.PairedTokens < m.TargetTokens)
         {
-            console.MarkupLineInterpolated($"  paired {(double)rows / m.SourceTokens:0.0%} of the source's tokens and {(double)rows / m.TargetTokens:0.0%} of the target's");
+            console.MarkupLineInterpolated($"  paired {(double)m.PairedTokens / m.SourceTokens:0.0%} of the source's tokens and {(double)m.PairedTokens / m.TargetTokens:0.0%} of the target's");
         }
 
         if (!m.Converged)
@@ -194,6 +202,8 @@ internal static class TrainMapCommand
         map.Metrics.Rank,
         map.Metrics.ConstantDimensions,
         map.Metrics.Converged,
+        map.Metrics.Window,
+        map.Metrics.PairedTokens,
         map.Metrics.SourceTokens,
         map.Metrics.TargetTokens,
         SolveSeconds = Seconds(map.Metrics.SolveTime),

@@ -113,6 +113,7 @@ internal static class BadInput
         ["job: rank beyond the widths"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.ReducedRank, Rank = 17 }, InvalidArgument, "fit.rank", "1 to 16"),
         ["job: kept variance"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.ReducedRank, KeptVariance = 1.5 }, InvalidArgument, "fit.kept_variance", "at most 1"),
         ["job: control of a rotation"] = Job(request => request.Fit = new FitOptions { Solver = MapSolver.Procrustes, ShuffledControl = true }, InvalidArgument, "fit.shuffled_control", "ridge"),
+        ["job: window"] = Job(request => request.Fit = new FitOptions { Window = 65537 }, InvalidArgument, "fit.window", "at most 65536"),
         ["job: learning rate for ridge"] = Job(request => request.Fit = new FitOptions { LearningRate = 1 }, InvalidArgument, "fit.learning_rate", "AdamW"),
         ["job: AdamW from moments"] = Job(request => (request.KeepMoments, request.Fit) = (true, new FitOptions { Solver = MapSolver.Adamw }), InvalidArgument, "fit.solver", "needs rows"),
         ["job: time limit"] = Job(request => request.TimeLimit = new Google.Protobuf.WellKnownTypes.Duration(), InvalidArgument, "time_limit", "from 1 s"),

@@ -185,6 +185,29 @@ public sealed class MappingTests(MeshFixture mesh) : MeshTests(mesh)
     }
 
     [Fact]
+    public async Task A_map_of_windows_is_fitted_on_means_over_neighbouring_tokens()
+    {
+        var request = Job("windows/4");
+        request.Fit.Window = 4;
+        request.KeepMoments = true;
+        var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+        Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+        var metrics = job.Result.Metrics;
+        Assert.Equal((4u, metrics.SourceTokens), (metrics.Window, metrics.PairedTokens));
+        Assert.Equal(metrics.Rows + metrics.HeldOutRows, job.Rows);
+        Assert.InRange((double)metrics.PairedTokens / job.Rows, 3, 5);
+
+        var other = Job("windows/8");
+        other.Documents.Clear();
+        other.Fit.Window = 8;
+        other.MomentsOf.Add(job.Id);
+        var failed = await Mesh.Mapping.RunJobAsync(other, Ct);
+        Assert.Equal(JobState.Failed, failed.State);
+        Assert.Contains("fit.window", failed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Models_of_different_tokenizers_pair_where_tokens_end_alike()
     {
         var request = Job("across");

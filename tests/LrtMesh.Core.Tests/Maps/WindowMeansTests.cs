@@ -1,0 +1,39 @@
+using CsCheck;
+using LrtMesh.Core.Maps;
+using Xunit;
+
+namespace LrtMesh.Core.Tests.Maps;
+
+public sealed class WindowMeansTests
+{
+    [Fact]
+    public void A_document_is_cut_into_equal_windows()
+    {
+        float[] rows = [1, 10, 2, 20, 3, 30, 4, 40, 5, 50]; // [5, 2]
+        Assert.Equal([1.5f, 15, 4, 40], WindowMeans.Of(rows, width: 2, window: 2)); // of 2 and 3 tokens: 2.5 windows round to 2, and 5 tokens split 2 + 3
+        Assert.Equal([3f, 30], WindowMeans.Of(rows, width: 2, window: 100));
+        Assert.Same(rows, WindowMeans.Of(rows, width: 2, window: 1));
+        Assert.Same(rows, WindowMeans.Of(rows, width: 2, window: 0));
+        Assert.Empty(WindowMeans.Of([], width: 2, window: 8));
+    }
+
+    [Fact]
+    public void Windows_hold_every_token_once_and_are_about_as_long_as_asked() =>
+        Gen.Select(Gen.Int[1, 500], Gen.Int[2, 70]).Sample((tokens, window) =>
+        {
+            // Row i is (1, i): a window's mean is (1, the middle of its tokens).
+            float[] rows = [.. Enumerable.Range(0, tokens).SelectMany(i => new[] { 1f, i })];
+            var means = WindowMeans.Of(rows, 2, window);
+            var windows = means.Length / 2;
+            var next = 0;
+            for (var i = 0; i < windows; i++)
+            {
+                Assert.Equal(1, means[2 * i], 1e-5);
+                var end = (int)Math.Round((2 * means[(2 * i) + 1]) - next) + 1; // the middle of next … end − 1
+                Assert.True(windows == 1 || Math.Abs(end - next - window) <= (window / 2) + 1, $"{end - next} tokens of {window}");
+                next = end;
+            }
+
+            Assert.Equal(tokens, next);
+        });
+}
