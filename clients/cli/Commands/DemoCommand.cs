@@ -10,11 +10,14 @@ namespace LrtMesh.Cli.Commands;
 /// <summary><c>lrtmesh demo</c>: the whole job over gRPC, each step explained as it is done.</summary>
 internal static class DemoCommand
 {
-    // Of the large model's depth: models as small as these fetch what a text has shown so far in their later blocks.
-    private static readonly double[] CandidateDepths = [0.8, 1.0];
+    // Of the large model's depth: early and late. Chosen on dev prompts of the family that ships.
+    private static readonly double[] CandidateDepths = [0.2, 1.0];
 
     // Of the texts that ship: some 85,000 tokens, many times the width of what is fitted.
     private const int MapDocuments = 400;
+
+    // Tokens: long enough that what differs from token to token averages out, short enough for many windows a document. Chosen on dev prompts.
+    private const int MapWindow = 32;
 
     private static readonly TimeSpan CleanUpPatience = TimeSpan.FromSeconds(8);
 
@@ -94,50 +97,60 @@ internal static class DemoCommand
         // 1. The models.
         Step(console, 1, "Two models of one family", $"{Describe(source)} is where we learn; {Describe(target)} is what we steer. Vectors and maps live in {mesh.Store}.");
 
-        // 2. The yardstick: the large model's own vectors, and on dev prompts the layer and coefficients.
+        // 2. The yardstick: the large model's own vectors, and on dev prompts the layers and coefficients.
         uint[] candidates = CandidateLayers(target.Model.Layers);
         Step(console, 2, "The yardstick: native vectors",
             $"For each of {behaviours.Count} behaviours, the mean state over texts that show it, less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
-            + "On dev prompts we look how strongly each steers, and take the coefficient at which its effect is half of its largest.");
+            + "On dev prompts we look how strongly each steers, and take the layer where its effect is largest and the coefficient at which it is half of that. "
+            + "What is steered is the prompt's last token and all that are generated.");
         var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(behaviours, candidates, report, run.Cancellation));
         var dev = new DevChoice(sampler, seed);
         double[][] baseline = await run.Terminal.ProgressAsync("dev prompts without steering", report => dev.BaselineAsync(behaviours, report, run.Cancellation));
         var curves = await run.Terminal.ProgressAsync("dev prompts, native vectors, growing coefficients", report => dev.CurvesAsync(behaviours, natives, baseline, report, run.Cancellation));
-        int best = DevChoice.BestLayer(curves);
-        uint targetLayer = candidates[best];
         var choices = await run.Terminal.ProgressAsync(
-            "dev prompts at the chosen coefficients",
-            report => dev.ConfirmAsync(behaviours, [.. natives.Select(byLayer => byLayer[best])], [.. curves.Select(byLayer => byLayer[best])], baseline, report, run.Cancellation));
-        console.MarkupLineInterpolated($"  layer {targetLayer} steers best; {choices.Count(choice => choice.Steerable)} of {behaviours.Count} behaviours are steerable there.");
+            "dev prompts at the chosen layers and coefficients",
+            report => dev.ConfirmAsync(behaviours, natives, curves, baseline, report, run.Cancellation));
+        uint[] targetLayers = [.. choices.Select(choice => choice.Native.Layer)];
+        console.MarkupLineInterpolated($"  {choices.Count(choice => choice.Steerable)} of {behaviours.Count} behaviours are steerable; {Describe(targetLayers)}.");
 
         // 3. The small model's vectors.
-        Step(console, 3, "Learn small",
-            $"The same contrast pairs, now in {source.Name} alone, at all of its layers. We take the layer at which the vectors are longest beside the hidden states.");
-        var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, source.Model.Layers, report, run.Cancellation));
-        uint sourceLayer = MostDistinctLayer(learnt);
-        Vector[] sourceVectors = [.. learnt.Select(byLayer => byLayer[sourceLayer].Vector)];
-        console.MarkupLineInterpolated($"  layer {sourceLayer}: {Distinctness(learnt, (int)sourceLayer):0%} of the hidden states' length, the mean of {behaviours.Count} behaviours.");
+        uint[] sourceLayers = [.. targetLayers.Select(layer => SameDepth(layer, target.Model.Layers, source.Model.Layers))];
+        Step(console, 3, "Learn small", $"The same contrast pairs, now in {source.Name} alone, each at the layer of the same relative depth.");
+        var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, sourceLayers, report, run.Cancellation));
+        console.MarkupLineInterpolated($"  {learnt.Length} vectors; told apart by them, pairs held out have a mean AUC of {learnt.Average(vector => vector.Auc):0.00}.");
 
-        // 4. The map.
+        // 4. The maps.
         string mapText = set.MapTextPath(MapText.InDistribution);
-        Step(console, 4, "The map",
-            $"Both models read the same text. Ridge regression finds y ≈ A·x + b from layer {sourceLayer} of {source.Name} to layer {targetLayer} of {target.Name}, and each vector v becomes A·v. "
-            + $"Controls: a second map, fitted on pairs from different documents, and {TestRun.RandomDirections} random directions. All are added with the same length.");
+        Step(console, 4, "The maps",
+            $"Both models read the same text. For each pair of layers, ridge regression finds y ≈ A·x + b between their mean states over runs of {MapWindow} tokens (the vectors are means over tokens, too), and each vector v becomes A·v. "
+            + $"Controls: maps fitted on pairs from different documents, and {TestRun.RandomDirections} random directions. All are added with the same length.");
+        var pairs = targetLayers.GroupBy(layer => layer).OrderByDescending(group => group.Count()).Select(group => new MapPair
+        {
+            Map = vectors.MapName(group.Key),
+            Source = new LayerRef { Model = source.Name, Layer = SameDepth(group.Key, target.Model.Layers, source.Model.Layers) },
+            Target = new LayerRef { Model = target.Name, Layer = group.Key },
+        }).ToArray();
         var request = MapJobs.Request(
-            vectors.MapName,
-            new LayerRef { Model = source.Name, Layer = sourceLayer },
-            new LayerRef { Model = target.Name, Layer = targetLayer },
+            pairs[0].Map,
+            pairs[0].Source,
+            pairs[0].Target,
             TextFiles.ReadDocuments(mapText).Take(MapDocuments),
-            new FitOptions { ShuffledControl = true });
+            new FitOptions { ShuffledControl = true, Window = MapWindow });
+        request.More.Add(pairs.Skip(1));
         var job = await run.Terminal.ProgressAsync(
             "reading text in both models",
             report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
-        var map = job.Result;
-        console.MarkupLineInterpolated($"  {map.Metrics.Rows + map.Metrics.HeldOutRows} tokens of {request.Documents.Count} documents; on documents held out R² {map.Metrics.R2:0.000}, cosine {map.Metrics.Cosine:0.000}; λ {map.Metrics.Lambda:0.#e+0}.");
+        AffineMap[] maps = [.. job.Maps.Where(map => !map.Shuffled)];
+        foreach (var map in maps)
+        {
+            console.MarkupLineInterpolated($"  layer {map.Source.Layer} → {map.Target.Layer}: {map.Metrics.SourceTokens} tokens of {request.Documents.Count} documents; on documents held out R² {map.Metrics.R2:0.000}, cosine {map.Metrics.Cosine:0.000}; λ {map.Metrics.Lambda:0.#e+0}.");
+        }
+
+        Vector[] sourceVectors = [.. learnt.Select(vector => vector.Vector)];
         var arms = new ArmVectors(
-            await vectors.TransferAsync(sourceVectors, shuffled: false, run.Cancellation),
-            await vectors.TransferAsync(sourceVectors, shuffled: true, run.Cancellation),
-            await vectors.PutRandomAsync(TestRun.RandomDirections, targetLayer, seed, run.Cancellation));
+            await vectors.TransferAsync(sourceVectors, targetLayers, shuffled: false, run.Cancellation),
+            await vectors.TransferAsync(sourceVectors, targetLayers, shuffled: true, run.Cancellation),
+            await vectors.PutRandomAsync(TestRun.RandomDirections, seed, run.Cancellation));
         console.MarkupLineInterpolated($"  {sourceVectors.Length} vectors of width {source.Model.Width} became vectors of width {target.Model.Width}.");
 
         // 5. The test.
@@ -146,18 +159,14 @@ internal static class DemoCommand
             "test prompts under all arms",
             report => TestRun.RunAsync(sampler, choices, arms, run.Get(Prompts), seed, report, run.Cancellation));
         var pooled = PooledShares.Of(results, (int)(seed & int.MaxValue));
-        var found = new DemoReport(source, sourceLayer, target, targetLayer, map, results, pooled, set.Digest, BehaviourSet.DigestOf(mapText), seed, mesh.Store, sampler.Generated);
+        var found = new DemoReport(source, target, maps, results, pooled, set.Digest, BehaviourSet.DigestOf(mapText), seed, mesh.Store, sampler.Generated);
         found.PrintSamples(console);
         return found;
     }
 
-    /// <summary>The layer at which the vectors are longest beside the hidden states, in the mean over behaviours.</summary>
-    /// <param name="learnt">[behaviour][layer].</param>
-    internal static uint MostDistinctLayer(LearntVector[][] learnt) =>
-        (uint)Enumerable.Range(0, learnt[0].Length).MaxBy(layer => Distinctness(learnt, layer));
-
-    private static double Distinctness(LearntVector[][] learnt, int layer) =>
-        learnt.Average(byLayer => byLayer[layer].Vector.Norm / byLayer[layer].MeanHiddenNorm);
+    /// <summary>The layer of another model at the same relative depth; the last layer's is the last.</summary>
+    internal static uint SameDepth(uint layer, uint layers, uint otherLayers) =>
+        layers == 1 ? otherLayers - 1 : (uint)Math.Round((double)layer * (otherLayers - 1) / (layers - 1), MidpointRounding.AwayFromZero);
 
     /// <summary>A few layers of the large model among which dev prompts decide.</summary>
     internal static uint[] CandidateLayers(uint layers) =>
@@ -172,14 +181,19 @@ internal static class DemoCommand
 
     private static string Describe(LocatedModel model) => $"{model.Name} ({model.Model.Parameters / 1e6:0.0}M parameters, {model.Model.Layers} layers of width {model.Model.Width})";
 
+    private static string Describe(uint[] targetLayers) =>
+        string.Join(", ", targetLayers.GroupBy(layer => layer).OrderBy(group => group.Key).Select(group => $"{group.Count()} at layer {group.Key}"));
+
     private static void PrintNext(IAnsiConsole console, DemoReport report)
     {
         var example = report.Results.Where(result => result.Choice.Steerable).MaxBy(result => result.Choice.Effect)?.Choice ?? report.Results[0].Choice;
         string name = example.Behaviour.Name;
+        uint layer = example.Native.Layer;
+        uint sourceLayer = SameDepth(layer, report.Target.Model.Layers, report.Source.Model.Layers);
         console.WriteLine();
         console.MarkupLine("[bold]Now you[/] (vectors and maps made by these stay in .lrtmesh/):");
-        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {report.SourceLayer} --behaviour {name}");
-        console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{report.SourceLayer} --target {report.Target.Name}:{report.TargetLayer}");
+        console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {sourceLayer} --behaviour {name} --position mean");
+        console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{sourceLayer} --target {report.Target.Name}:{layer} --window {MapWindow}");
         console.MarkupLineInterpolated($"  ./lrtmesh transfer --vector {name} --map small-to-large --name {name}-large");
         console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:G3} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
     }

@@ -17,12 +17,11 @@ internal sealed record PooledShares(Estimate? Mapped, Estimate? Random, Estimate
 }
 
 /// <summary>What a demo found, printed for people and as JSON.</summary>
+/// <param name="Maps">One a target layer, the one that most behaviours use first.</param>
 internal sealed record DemoReport(
     LocatedModel Source,
-    uint SourceLayer,
     LocatedModel Target,
-    uint TargetLayer,
-    AffineMap Map,
+    IReadOnlyList<AffineMap> Maps,
     IReadOnlyList<TestResult> Results,
     PooledShares Pooled,
     string BehavioursDigest,
@@ -59,7 +58,7 @@ internal sealed record DemoReport(
     public void PrintTable(IAnsiConsole console)
     {
         var table = new Table().Border(TableBorder.Simple).AddColumn("behaviour");
-        foreach (string heading in new[] { "coefficient", "prompts", "none", "native", "mapped", "random", "shuffled", "R" })
+        foreach (string heading in new[] { "layer", "coefficient", "prompts", "none", "native", "mapped", "random", "shuffled", "R" })
         {
             table.AddColumn(new TableColumn(heading).RightAligned());
         }
@@ -68,7 +67,7 @@ internal sealed record DemoReport(
         {
             string share = ShareOf(result) is { } r ? $"{r:0.00}" : "not steerable";
             string[] rates = [.. Enum.GetValues<Arm>().Select(arm => $"{result.Rate(arm):0.00}")];
-            table.AddRow([Markup.Escape(result.Choice.Behaviour.Name), $"{result.Choice.Coefficient:0.00}", $"{result.Prompts.Count}", .. rates, result.Choice.Steerable ? share : $"[grey]{share}[/]"]);
+            table.AddRow([Markup.Escape(result.Choice.Behaviour.Name), $"{result.Choice.Native.Layer}", $"{result.Choice.Coefficient:0.00}", $"{result.Prompts.Count}", .. rates, result.Choice.Steerable ? share : $"[grey]{share}[/]"]);
         }
 
         console.Write(table);
@@ -86,18 +85,11 @@ internal sealed record DemoReport(
         double?[] shares = [.. Results.Select(ShareOf).Where(share => share is not null).Order()];
         return new
         {
-            Source = new { Model = Source.Name, Layer = SourceLayer, Source.Model.Digest },
-            Target = new { Model = Target.Name, Layer = TargetLayer, Target.Model.Digest },
-            Map = new
-            {
-                Tokens = Map.Metrics.Rows + Map.Metrics.HeldOutRows,
-                Map.Metrics.R2,
-                Map.Metrics.Cosine,
-                Map.Metrics.Lambda,
-                FitSeconds = Map.Metrics.FitTime?.ToTimeSpan().TotalSeconds ?? 0,
-                Map.Digest,
-                TextDigest = MapTextDigest,
-            },
+            // The pair of layers that most behaviours use; each behaviour says its own.
+            Source = new { Model = Source.Name, Maps[0].Source.Layer, Source.Model.Digest },
+            Target = new { Model = Target.Name, Maps[0].Target.Layer, Target.Model.Digest },
+            Map = ToJson(Maps[0]),
+            Maps = Maps.Select(ToJson),
             ShareKept = new
             {
                 Pooled = Pooled.Mapped?.Value,
@@ -114,6 +106,7 @@ internal sealed record DemoReport(
             {
                 result.Choice.Behaviour.Name,
                 result.Choice.Steerable,
+                result.Choice.Native.Layer,
                 result.Choice.Coefficient,
                 Prompts = result.Prompts.Count,
                 None = result.Rate(Arm.None),
@@ -143,6 +136,20 @@ internal sealed record DemoReport(
             Sampler.NewTokens,
         };
     }
+
+    private object ToJson(AffineMap map) => new
+    {
+        SourceLayer = map.Source.Layer,
+        TargetLayer = map.Target.Layer,
+        Tokens = map.Metrics.SourceTokens,
+        Rows = map.Metrics.Rows + map.Metrics.HeldOutRows,
+        map.Metrics.R2,
+        map.Metrics.Cosine,
+        map.Metrics.Lambda,
+        FitSeconds = map.Metrics.FitTime?.ToTimeSpan().TotalSeconds ?? 0,
+        map.Digest,
+        TextDigest = MapTextDigest,
+    };
 
     private static double? ShareOf(TestResult result) => result.Choice.Steerable ? ShareKept.Of(result.Paired(Arm.Mapped)) : null;
 

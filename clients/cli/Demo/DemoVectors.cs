@@ -17,30 +17,42 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
     /// <summary>What all names start with.</summary>
     public string Prefix { get; } = $"demo/{Guid.NewGuid().ToString("N")[..8]}/";
 
-    public string MapName => Prefix + "map";
+    /// <summary>The map to a layer of the large model.</summary>
+    public string MapName(uint targetLayer) => $"{Prefix}map-{targetLayer}";
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
     public Task<LearntVector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
         EachAsync(behaviours, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, layers, cancellation), report, cancellation);
 
-    /// <summary>Learns each behaviour's vector in the small model, at all of its layers: [behaviour][layer].</summary>
-    public Task<LearntVector[][]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, uint layers, Action<long, long> report, CancellationToken cancellation) =>
-        EachAsync(behaviours, behaviour => LearnAsync(source, $"{behaviour.Name}.source", behaviour, [.. Enumerable.Range(0, (int)layers).Select(layer => (uint)layer)], cancellation), report, cancellation);
+    /// <summary>Learns each behaviour's vector in the small model, each at one layer: [behaviour].</summary>
+    public Task<LearntVector[]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
+        EachAsync(
+            [.. behaviours.Zip(layers)],
+            async chosen => (await LearnAsync(source, $"{chosen.First.Name}.source", chosen.First, [chosen.Second], cancellation))[0],
+            report,
+            cancellation);
 
-    /// <summary>Carries the small model's vectors over by the map, or by the shuffled control.</summary>
-    public Task<Vector[]> TransferAsync(IReadOnlyList<Vector> vectors, bool shuffled, CancellationToken cancellation)
+    /// <summary>Carries the small model's vectors over by the maps to their target layers, or by the shuffled controls of those.</summary>
+    /// <param name="targetLayers">One a vector.</param>
+    public Task<Vector[]> TransferAsync(IReadOnlyList<Vector> vectors, IReadOnlyList<uint> targetLayers, bool shuffled, CancellationToken cancellation)
     {
-        string map = shuffled ? $"{MapName}.shuffled" : MapName;
-        string suffix = shuffled ? ".shuffled" : ".mapped";
+        string suffix = shuffled ? ".shuffled" : "";
         return EachAsync(
-            vectors,
-            async vector => (await mesh.Mapping.TransferVectorAsync(new TransferVectorRequest { Vector = vector.Name, Map = map, Name = vector.Name.Replace(".source", suffix, StringComparison.Ordinal) }, Mesh.Soon(cancellation))).Vector,
+            [.. vectors.Zip(targetLayers)],
+            async carried => (await mesh.Mapping.TransferVectorAsync(
+                new TransferVectorRequest
+                {
+                    Vector = carried.First.Name,
+                    Map = MapName(carried.Second) + suffix,
+                    Name = carried.First.Name.Replace(".source", shuffled ? suffix : ".mapped", StringComparison.Ordinal),
+                },
+                Mesh.Soon(cancellation))).Vector,
             (_, _) => { },
             cancellation);
     }
 
-    /// <summary>Stores random directions at a layer of the large model.</summary>
-    public Task<Vector[]> PutRandomAsync(int count, uint layer, ulong seed, CancellationToken cancellation) =>
+    /// <summary>Stores random directions of the large model; each can be added at any layer.</summary>
+    public Task<Vector[]> PutRandomAsync(int count, ulong seed, CancellationToken cancellation) =>
         EachAsync(
             [.. Enumerable.Range(0, count)],
             async i =>
@@ -50,7 +62,7 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
                     Name = $"{Prefix}random-{i:00}",
                     Model = target.Name,
                     ModelDigest = target.Model.Digest,
-                    Layer = layer,
+                    Layer = target.Model.Layers - 1,
                     Provenance = new VectorProvenance { Method = VectorMethod.Given },
                 };
                 var elements = Tensors.Of(Draws.Direction((int)target.Model.Width, Draws.Seed(seed, i)));

@@ -4,7 +4,7 @@ using LrtMesh.V1;
 namespace LrtMesh.Cli.Demo;
 
 /// <summary>What was chosen for a behaviour on dev prompts, with its native vector alone.</summary>
-/// <param name="Native">The native vector at the chosen layer.</param>
+/// <param name="Native">The native vector at the chosen layer of the large model.</param>
 /// <param name="Coefficient">The length of what is added, in all arms.</param>
 /// <param name="Effect">Rate with steering less rate without, at that coefficient, over the dev prompts.</param>
 /// <param name="P">Of the sign test that the effect is above 0, after Holm's correction over behaviours.</param>
@@ -17,8 +17,8 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 }
 
 /// <summary>
-/// Chooses one layer for all behaviours and a coefficient for each, on dev prompts and with native vectors alone, so
-/// that nothing about maps or test prompts enters the choice.
+/// Chooses a layer and a coefficient for each behaviour, on dev prompts and with native vectors alone, so that nothing
+/// about maps or test prompts enters the choice.
 /// </summary>
 internal sealed class DevChoice(Sampler sampler, ulong seed)
 {
@@ -26,7 +26,7 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
     public static readonly double[] Shares = [0.1, 0.2, 0.4, 0.8];
 
     /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
-    public const int CurvePrompts = 12;
+    public const int CurvePrompts = 20;
 
     /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
     public const int ConfirmPrompts = 80;
@@ -47,7 +47,7 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
             from layer in Enumerable.Range(0, layers)
             from share in Shares
             let native = natives[b][layer]
-            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, share * native.MeanHiddenNorm));
+            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, native.Vector.Layer, share * native.MeanHiddenNorm));
         double[][] outcomes = await OutcomesAsync([.. trials], report, cancellation);
 
         var curves = new DoseResponse[behaviours.Count][];
@@ -68,30 +68,30 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
     }
 
     /// <summary>
-    /// The layer at which most behaviours have a largest effect of twice the least that counts (so that half of it
-    /// counts); among equals, the one with the largest mean effect.
+    /// The layer at which a behaviour's effect is largest; among equals the one that reaches half of it with the smallest
+    /// share of the hidden states' length.
     /// </summary>
-    /// <param name="curves">[behaviour][layer].</param>
-    public static int BestLayer(DoseResponse[][] curves)
-    {
-        const double promising = 0.4;
-        return Enumerable.Range(0, curves[0].Length)
-            .OrderByDescending(layer => curves.Count(curve => curve[layer].Largest >= promising))
-            .ThenByDescending(layer => curves.Average(curve => curve[layer].Largest))
+    /// <param name="curves">Of one behaviour: [layer].</param>
+    /// <param name="natives">Of the same behaviour: [layer].</param>
+    public static int BestLayer(DoseResponse[] curves, LearntVector[] natives) =>
+        Enumerable.Range(0, curves.Length)
+            .OrderByDescending(layer => curves[layer].Largest)
+            .ThenBy(layer => curves[layer].HalfOfLargest() / natives[layer].MeanHiddenNorm ?? 0)
             .First();
-    }
 
-    /// <summary>Tests each behaviour at its coefficient over the dev prompts.</summary>
-    /// <param name="natives">The native vectors at the chosen layer.</param>
-    /// <param name="curves">The curves at the chosen layer.</param>
-    public async Task<Choice[]> ConfirmAsync(IReadOnlyList<Behaviour> behaviours, LearntVector[] natives, DoseResponse[] curves, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
+    /// <summary>Tests each behaviour at its layer and coefficient over the dev prompts.</summary>
+    /// <param name="natives">[behaviour][layer].</param>
+    /// <param name="curves">[behaviour][layer].</param>
+    public async Task<Choice[]> ConfirmAsync(IReadOnlyList<Behaviour> behaviours, LearntVector[][] natives, DoseResponse[][] curves, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
     {
+        int[] layers = [.. behaviours.Select((_, b) => BestLayer(curves[b], natives[b]))];
+        Vector[] vectors = [.. layers.Select((layer, b) => natives[b][layer].Vector)];
         // A behaviour that no coefficient brings about is shown with the smallest one tried.
-        double[] coefficients = [.. curves.Select(curve => curve.HalfOfLargest() ?? curve.Coefficients[0])];
+        double[] coefficients = [.. layers.Select((layer, b) => curves[b][layer].HalfOfLargest() ?? curves[b][layer].Coefficients[0])];
         double[][] steered = await OutcomesAsync(
-            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(natives[b].Vector.Name, natives[b].Vector.Digest, coefficients[b])))], report, cancellation);
+            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(vectors[b].Name, vectors[b].Digest, vectors[b].Layer, coefficients[b])))], report, cancellation);
         double[] p = Significance.Holm([.. steered.Select((outcomes, b) => Significance.SignTest(baseline[b], outcomes))]);
-        return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, natives[b].Vector, coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
+        return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, vectors[b], coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
     }
 
     private async Task<double[][]> OutcomesAsync(IReadOnlyList<Trial> trials, Action<long, long> report, CancellationToken cancellation)

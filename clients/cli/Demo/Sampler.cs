@@ -3,8 +3,8 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Cli.Demo;
 
-/// <summary>A vector that steers, and how strongly: the length of what is added to each hidden state.</summary>
-internal sealed record SteeredBy(string Vector, string Digest, double Coefficient);
+/// <summary>A vector that steers, at which layer, and how strongly: the length of what is added to each hidden state.</summary>
+internal sealed record SteeredBy(string Vector, string Digest, uint Layer, double Coefficient);
 
 /// <summary>A text to generate: arms that share prompt and seed are paired.</summary>
 internal sealed record Sample(string Prompt, ulong Seed, SteeredBy? Steering);
@@ -69,7 +69,7 @@ internal sealed class Sampler(GenerationService.GenerationServiceClient generati
         };
         if (sample.Steering is { } steering)
         {
-            request.Steering.Add(new Steering { Vector = steering.Vector, Coefficient = steering.Coefficient, Unit = CoefficientUnit.UnitVector, Positions = PositionRule.All });
+            request.Steering.Add(new Steering { Vector = steering.Vector, Layer = steering.Layer, Coefficient = steering.Coefficient, Unit = CoefficientUnit.UnitVector, Positions = PositionRule.FromLastPromptToken });
         }
 
         var text = new System.Text.StringBuilder();

@@ -27,7 +27,7 @@ internal sealed record TestResult(Choice Choice, IReadOnlyList<string> Prompts, 
     public PairedOutcomes Paired(Arm arm) => new(Outcomes[Arm.None], Outcomes[Arm.Native], Outcomes[arm]);
 }
 
-/// <summary>The vectors of the arms at the chosen layer; all are added with the same length.</summary>
+/// <summary>The vectors of the arms: mapped and shuffled one a behaviour; all are added at its layer and with the same length.</summary>
 internal sealed record ArmVectors(Vector[] Mapped, Vector[] Shuffled, Vector[] Random);
 
 /// <summary>Generates the test prompts under all arms.</summary>
@@ -80,6 +80,6 @@ internal static class TestRun
         (int, Arm, int, Sample) One(Arm arm, int p, Vector? vector) => (b, arm, p, new Sample(
             choice.Behaviour.Test[p].Text,
             Draws.Seed(seed, SeedPurpose, b, p),
-            vector is null ? null : new SteeredBy(vector.Name, vector.Digest, choice.Coefficient)));
+            vector is null ? null : new SteeredBy(vector.Name, vector.Digest, choice.Native.Layer, choice.Coefficient)));
     }
 }

@@ -3,6 +3,8 @@ using Google.Rpc;
 using Grpc.Core;
 using LrtMesh.Cli;
 using LrtMesh.Cli.Commands;
+using LrtMesh.Cli.Demo;
+using LrtMesh.Cli.Evaluation;
 using LrtMesh.V1;
 using Xunit;
 
@@ -84,12 +86,23 @@ public sealed class CommandLineTests
         Assert.Contains("in 1.5 s", GrpcErrors.Describe(error.ToRpcException())[^1], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(0, 6, 4, 0)]
+    [InlineData(1, 6, 4, 1)]
+    [InlineData(3, 6, 4, 2)]
+    [InlineData(5, 6, 4, 3)]
+    [InlineData(0, 1, 4, 3)]
+    [InlineData(5, 6, 1, 0)]
+    public void A_layer_of_the_same_relative_depth_is_found_in_another_model(uint layer, uint layers, uint others, uint expected) =>
+        Assert.Equal(expected, DemoCommand.SameDepth(layer, layers, others));
+
     [Fact]
-    public void The_source_layer_is_where_vectors_are_longest_beside_the_states()
+    public void Among_layers_of_equal_effect_the_one_that_needs_the_smallest_share_of_the_states_length_is_chosen()
     {
-        static LearntVector At(double norm, double hidden) => new() { Vector = new Vector { Norm = norm }, MeanHiddenNorm = hidden };
-        LearntVector[][] learnt = [[At(1, 10), At(3, 12), At(4, 40)], [At(2, 10), At(2, 10), At(8, 40)]];
-        Assert.Equal(1u, DemoCommand.MostDistinctLayer(learnt));
+        static LearntVector At(double hidden) => new() { MeanHiddenNorm = hidden };
+        DoseResponse[] curves = [new([1, 2], [0.2, 0.4]), new([10, 20], [0.5, 0.5]), new([100, 200], [0.5, 0.3])];
+        Assert.Equal(1, DevChoice.BestLayer(curves, [At(10), At(100), At(100)])); // half at 5/100 of the states, not 50/100
+        Assert.Equal(2, DevChoice.BestLayer(curves, [At(10), At(10), At(1000)]));
     }
 
     [Fact]
