@@ -13,11 +13,11 @@ internal static class DemoCommand
     // Of the large model's depth: early and late. Chosen on dev prompts of the family that ships.
     private static readonly double[] CandidateDepths = [0.2, 1.0];
 
-    // Of the texts that ship: some 85,000 tokens, many times the width of what is fitted.
-    private const int MapDocuments = 400;
+    // Of the texts that ship: some 135,000 tokens, or 2,100 windows: many times the width of what is fitted.
+    private const int MapDocuments = 600;
 
     // Tokens: long enough that what differs from token to token averages out, short enough for many windows a document. Chosen on dev prompts.
-    private const int MapWindow = 32;
+    private const int MapWindow = 64;
 
     private static readonly TimeSpan CleanUpPatience = TimeSpan.FromSeconds(8);
 
@@ -27,7 +27,7 @@ internal static class DemoCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 25 };
+    private static readonly Option<int> Prompts = new("--prompts") { Description = "Test prompts of each behaviour. More make the intervals narrower and the demo longer.", HelpName = "N", DefaultValueFactory = _ => 30 };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
 
