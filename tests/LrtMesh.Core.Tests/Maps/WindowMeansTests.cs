@@ -10,7 +10,7 @@ public sealed class WindowMeansTests
     public void A_document_is_cut_into_equal_windows()
     {
         float[] rows = [1, 10, 2, 20, 3, 30, 4, 40, 5, 50]; // [5, 2]
-        Assert.Equal([1.5f, 15, 4, 40], WindowMeans.Of(rows, width: 2, window: 2)); // of 2 and 3 tokens: 2.5 windows round to 2, and 5 tokens split 2 + 3
+        Assert.Equal([1f, 10, 2.5f, 25, 4.5f, 45], WindowMeans.Of(rows, width: 2, window: 2)); // 2.5 windows round to 3, of 1, 2 and 2 tokens
         Assert.Equal([3f, 30], WindowMeans.Of(rows, width: 2, window: 100));
         Assert.Same(rows, WindowMeans.Of(rows, width: 2, window: 1));
         Assert.Same(rows, WindowMeans.Of(rows, width: 2, window: 0));
