@@ -6,39 +6,28 @@ namespace LrtMesh.Cli;
 /// <summary>Jobs that fit maps: started, watched to their end, and cancelled with the command.</summary>
 internal static class MapJobs
 {
-    // Under gRPC's 4 MiB for a message.
-    private const int LongestRequest = (4 << 20) - (64 << 10);
+    private const int Parts = 1000; // of a job's progress
     private const int WatchAttempts = 5;
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
-    /// <summary>A request for a map of texts.</summary>
-    /// <exception cref="CommandException">The texts are too long for one request.</exception>
-    public static CreateMapJobRequest Request(string map, LayerRef source, LayerRef target, IEnumerable<Document> documents, FitOptions fit)
+    /// <summary>Runs a job with a display of its progress.</summary>
+    /// <returns>The job, which has succeeded.</returns>
+    /// <exception cref="CommandException">The job failed or was cancelled elsewhere.</exception>
+    public static Task<MapJob> RunAsync(Terminal terminal, MappingService.MappingServiceClient mapping, CreateMapJobRequest request, CancellationToken cancellation)
     {
-        var request = new CreateMapJobRequest
-        {
-            Map = map,
-            Source = source,
-            Target = target,
-            Documents = { documents },
-            Fit = fit,
-            RequestId = Guid.NewGuid().ToString("N"),
-        };
-        int size = request.CalculateSize();
-        if (size > LongestRequest)
-        {
-            long fitting = (long)request.Documents.Count * LongestRequest / size;
-            throw new CommandException($"The texts take {size} bytes; one job takes at most {LongestRequest}.", $"Use about the first {fitting} of the {request.Documents.Count} documents.");
-        }
-
-        return request;
+        request.RequestId = Guid.NewGuid().ToString("N");
+        string what = request.MomentsOf.Count > 0 ? $"adding up the moments of {request.MomentsOf.Count} jobs"
+            : request.Texts is { } texts ? $"reading {texts.Path} in all models"
+            : $"reading {request.Documents.Count} documents in all models";
+        return terminal.ProgressAsync(
+            what, report => RunAsync(mapping, request, job => report((long)(job.Progress * Parts), job.Progress > 0 ? Parts : 0), cancellation));
     }
 
     /// <summary>Starts a job and follows it to its end; a broken watch resumes. Cancelling cancels the job.</summary>
     /// <param name="onChange">Takes each state of the job.</param>
     /// <returns>The job, which has succeeded.</returns>
     /// <exception cref="CommandException">The job failed or was cancelled elsewhere.</exception>
-    public static async Task<MapJob> RunAsync(MappingService.MappingServiceClient mapping, CreateMapJobRequest request, Action<MapJob> onChange, CancellationToken cancellation)
+    private static async Task<MapJob> RunAsync(MappingService.MappingServiceClient mapping, CreateMapJobRequest request, Action<MapJob> onChange, CancellationToken cancellation)
     {
         var job = (await mapping.CreateMapJobAsync(request, Mesh.Long(cancellation))).Job;
         try

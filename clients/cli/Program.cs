@@ -46,7 +46,11 @@ internal static class Program
         ExtractCommand.Create(),
         LearnCommand.Create(),
         TrainMapCommand.Create(),
+        SweepCommand.Create(),
+        BasisCommand.Create(),
         TransferCommand.Create(),
+        ExportCommand.Create(),
+        ImportCommand.Create(),
         GenerateCommand.Create(),
     };
 

@@ -60,6 +60,10 @@ internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner 
     }
 
     /// <inheritdoc/>
+    public override Task RunOn(IAsyncStreamReader<RunOnRequest> requestStream, IServerStreamWriter<RunOnResponse> responseStream, ServerCallContext context) =>
+        RunOnStream.RunAsync(models, requestStream, responseStream, context.CancellationToken);
+
+    /// <inheritdoc/>
     public override async Task<LearnVectorResponse> LearnVector(LearnVectorRequest request, ServerCallContext context) =>
         new() { Vectors = { await learner.LearnAsync(request, context.CancellationToken) } };
 

@@ -31,6 +31,9 @@ internal sealed class Gathered
     /// <summary>Tokens of each model that were paired.</summary>
     public long PairedTokens { get; private set; }
 
+    /// <summary>Whether all models split every text alike.</summary>
+    public bool SameTokens => _sameTokens;
+
     /// <summary>Rows of the fit's folds, of the first pair, where a solver needs them; they are not saved.</summary>
     public TrainingRows? Rows { get; init; }
 
@@ -38,7 +41,7 @@ internal sealed class Gathered
     public static Gathered Begin(MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, long memory)
     {
         var moments = new MomentAccumulator(plan.Layout(models), FoldsOf(fit), fit.ShuffledControl);
-        return new Gathered(moments, LayersOf(plan, models), SameTokens(models), WindowOf(fit), new(plan.Models.ToDictionary(model => model, _ => 0L), StringComparer.Ordinal))
+        return new Gathered(moments, LayersOf(plan, models), AreSame(models), WindowOf(fit), new(plan.Models.ToDictionary(model => model, _ => 0L), StringComparer.Ordinal))
         {
             Rows = fit.Solver == MapSolver.Adamw ? new TrainingRows(moments.SourceWidth, moments.TargetWidth, memory) : null,
         };
@@ -75,7 +78,7 @@ internal sealed class Gathered
         }
 
         var tokens = plan.Models.Order(StringComparer.Ordinal).Zip(job["tokens"].Split(',')).ToDictionary(t => t.First, t => long.Parse(t.Second, CultureInfo.InvariantCulture));
-        return new Gathered(moments, layers, SameTokens(models), WindowOf(fit), new(tokens, StringComparer.Ordinal))
+        return new Gathered(moments, layers, AreSame(models), WindowOf(fit), new(tokens, StringComparer.Ordinal))
         {
             Documents = long.Parse(job["documents"], CultureInfo.InvariantCulture),
             DataDigest = job["data_digest"],
@@ -159,7 +162,7 @@ internal sealed class Gathered
         }
     }
 
-    private static float[] Select(ReadOnlyMemory<float> states, int[] rows, int width)
+    internal static float[] Select(ReadOnlyMemory<float> states, int[] rows, int width)
     {
         var selected = new float[rows.Length * width];
         for (var i = 0; i < rows.Length; i++)
@@ -170,7 +173,7 @@ internal sealed class Gathered
         return selected;
     }
 
-    private static string Chain(string before, IReadOnlyList<Document> batch)
+    internal static string Chain(string before, IReadOnlyList<Document> batch)
     {
         using var digest = new ContentDigest();
         digest.Add(before);
@@ -193,5 +196,5 @@ internal sealed class Gathered
 
     private static int WindowOf(FitOptions fit) => Math.Max(1, (int)fit.Window);
 
-    private static bool SameTokens(IReadOnlyList<LocatedModel> models) => models.Select(model => model.Model.TokenizerDigest).Distinct().Count() == 1;
+    private static bool AreSame(IReadOnlyList<LocatedModel> models) => models.Select(model => model.Model.TokenizerDigest).Distinct().Count() == 1;
 }

@@ -128,6 +128,7 @@ internal sealed class HeldJob : IAsyncDisposable
     private void Describe(MapJob job, JobState state, double progress, Gathered gathered)
     {
         job.State = job.State == JobState.Storing ? JobState.Storing : state;
+        job.Progress = progress;
         job.DocumentsDone = (ulong)gathered.Documents;
         job.Rows = (ulong)gathered.Moments.Rows;
         job.RefusedRows = (ulong)gathered.Moments.RefusedRows;

@@ -1,4 +1,3 @@
-using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
@@ -11,9 +10,6 @@ namespace LrtMesh.Mapping;
 /// <summary>Does what one job asks for: reads documents in its models, keeps their moments alone, and solves.</summary>
 internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, ILogger<MapFitter> logger)
 {
-    private const int BatchDocuments = 64;
-    private const int BatchBytes = 1 << 20;
-
     private JobStore Jobs => connection.Store.Jobs;
 
     /// <summary>Runs a job to its end.</summary>
@@ -28,7 +24,8 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         // 1.
         var request = await RequestAsync(held);
         var fit = request.Fit ?? new FitOptions();
-        var plan = MapPlan.Of(request);
+        var basis = request.Basis is { Add: true } ? await connection.Store.Bases.GetAsync(request.Basis.Name, held.Ended) : null;
+        var plan = MapPlan.Of(request, basis?.Info);
         var models = await endpoints.FindAsync(plan.Layers, held.Ended);
         MapRequest.CheckSizes(plan, models, fit, options.MomentMemory);
 
@@ -50,12 +47,50 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             await held.SaveAsync(gathered);
         }
 
-        // 4.
+        // 4. and 5.
         await held.SolvingAsync(gathered);
-        var maps = Solve(held, plan, models, fit, gathered);
+        if (request.Sweep is not null)
+        {
+            var sweep = LayerSweep.Measure(plan, models, gathered, fit, held.Ended);
+            await held.UpdateAsync(job => Succeed(job).Sweep = sweep);
+        }
+        else if (request.Basis is not null)
+        {
+            var fitted = BasisFit.Fit(request.Basis, basis, plan, models, gathered, held.Ended);
+            await held.UpdateAsync(job => job.State = JobState.Storing);
+            var stored = await connection.Store.Bases.PutAsync(fitted, held.Ended);
+            await held.UpdateAsync(job => Succeed(job).Basis = stored.Info);
+        }
+        else
+        {
+            var maps = Solve(held, plan, models, fit, gathered);
+            if (fit.StitchedLoss)
+            {
+                await StitchAsync(request, plan, models, gathered, maps, held.Ended);
+            }
 
-        // 5.
-        await held.UpdateAsync(job => job.State = JobState.Storing);
+            await held.UpdateAsync(job => job.State = JobState.Storing);
+            await StoreAsync(maps, held);
+        }
+
+        if (!request.KeepMoments)
+        {
+            await Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
+        }
+
+        MappingLog.Fitted(logger, held.Job.Id, gathered.Moments.Rows, held.Job.Attempts);
+    }
+
+    private static MapJob Succeed(MapJob job)
+    {
+        job.State = JobState.Succeeded;
+        job.Error = "";
+        job.TimeLeft = null;
+        return job;
+    }
+
+    private async Task StoreAsync(List<AffineMap> maps, HeldJob held)
+    {
         var stored = new List<V1.AffineMap>();
         foreach (var map in Enumerable.Reverse(maps))
         {
@@ -65,19 +100,29 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
 
         await held.UpdateAsync(job =>
         {
-            job.State = JobState.Succeeded;
-            job.Error = "";
-            job.TimeLeft = null;
-            job.Result = stored[0];
+            Succeed(job).Result = stored[0];
             job.Maps.Add(stored.Select(WithoutDimensions));
         });
-        if (!request.KeepMoments)
-        {
-            await Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
-        }
+    }
 
-        var metrics = stored[0].Metrics;
-        MappingLog.Fitted(logger, held.Job.Id, stored[0].Name, gathered.Moments.Rows, metrics.R2, metrics.FitTime.Seconds);
+    /// <summary>Measures each map by running its target on from what it makes of held-out text.</summary>
+    private async Task StitchAsync(
+        CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, Gathered gathered, List<AffineMap> maps, CancellationToken cancellation)
+    {
+        var documents = await StitchedLoss.SampleAsync(new DocumentSource(request, options), gathered.Moments.Folds, cancellation);
+        var stitched = new StitchedLoss(plan, models, gathered.SameTokens);
+        foreach (var (planned, map) in plan.Maps.Zip(maps))
+        {
+            var (x, y) = plan.Pairs[planned.Pair];
+            var fit = gathered.Moments.Pair(planned.Pair).Fit();
+            if (planned.Back)
+            {
+                (x, y, fit) = (y, x, fit.Transposed());
+            }
+
+            var mean = fit.OriginY.Select((origin, i) => (float)(origin + (fit.SumY[i] / fit.Rows))).ToArray();
+            map.Info.Metrics.StitchedLoss = await stitched.MeasureAsync(map, x, y, mean, documents, cancellation);
+        }
     }
 
     private async Task<CreateMapJobRequest> RequestAsync(HeldJob held)
@@ -111,7 +156,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         }
     }
 
-    private static async Task ReadAsync(CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, Gathered gathered, HeldJob held)
+    private async Task ReadAsync(CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, Gathered gathered, HeldJob held)
     {
         var streams = new List<StateStream>();
         try
@@ -122,50 +167,22 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
                 streams.Add(await StateStream.OpenAsync(located, plan.LayersOf(model), held.Ended));
             }
 
-            var total = request.Documents.Count;
-            await held.ReportAsync((double)gathered.Documents / total, gathered);
-            for (var start = (int)gathered.Documents; start < total; start = (int)gathered.Documents)
+            var source = new DocumentSource(request, options);
+            await foreach (var (batch, progress) in source.ReadAsync(gathered.Documents, gathered.DataDigest, held.Ended))
             {
-                var batch = Batch(request.Documents, start);
+                await held.ReportAsync(progress, gathered);
                 var readings = await Task.WhenAll(streams.Select(stream => stream.ReadAsync(batch)));
                 gathered.Add(batch, plan, readings);
                 if (held.IsSaveDue && gathered.Rows is null)
                 {
                     await held.SaveAsync(gathered);
                 }
-
-                await held.ReportAsync((double)gathered.Documents / total, gathered);
             }
         }
         finally
         {
             streams.ForEach(stream => stream.Dispose());
         }
-    }
-
-    /// <summary>
-    /// The next documents. Where a batch ends depends on the documents alone: batches after a restart are those of an undisturbed run,
-    /// and so are hidden states, to the last bit.
-    /// </summary>
-    private static List<Document> Batch(RepeatedField<Document> documents, int start)
-    {
-        var batch = new List<Document> { documents[start] };
-        var bytes = documents[start].CalculateSize();
-        while (batch.Count < BatchDocuments && start + batch.Count < documents.Count)
-        {
-            var next = documents[start + batch.Count];
-            bytes += next.CalculateSize();
-
-            // Texts and chats go in batches of their own.
-            if (bytes > BatchBytes || next.Chat is null != batch[0].Chat is null)
-            {
-                break;
-            }
-
-            batch.Add(next);
-        }
-
-        return batch;
     }
 
     private static List<AffineMap> Solve(HeldJob held, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, Gathered gathered)

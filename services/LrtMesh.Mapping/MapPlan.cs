@@ -4,6 +4,12 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Mapping;
 
+/// <summary>A layer that a job reads.</summary>
+/// <param name="Layer">The layer.</param>
+/// <param name="ModelField">The request's field that names its model.</param>
+/// <param name="LayerField">The field that gives the layer.</param>
+internal sealed record PlannedLayer(LayerRef Layer, string ModelField, string LayerField);
+
 /// <summary>A map that a job is to fit.</summary>
 /// <param name="Name">Name to store it under.</param>
 /// <param name="Pair">Which pair of the plan it is fitted on.</param>
@@ -20,15 +26,15 @@ internal sealed class MapPlan
     /// <summary>What a map back is called after its map.</summary>
     public const string BackSuffix = ".back";
 
-    private readonly List<(LayerRef Layer, string Field)> _layers = [];
+    private readonly List<PlannedLayer> _layers = [];
     private readonly List<(int X, int Y)> _pairs = [];
 
     private MapPlan()
     {
     }
 
-    /// <summary>Each layer once, with the field of the request that names it first.</summary>
-    public IReadOnlyList<(LayerRef Layer, string Field)> Layers => _layers;
+    /// <summary>Each layer once, with the fields of the request that name it first.</summary>
+    public IReadOnlyList<PlannedLayer> Layers => _layers;
 
     /// <summary>Pairs of layers, by index.</summary>
     public IReadOnlyList<(int X, int Y)> Pairs => _pairs;
@@ -46,17 +52,40 @@ internal sealed class MapPlan
     public IReadOnlyList<uint> LayersOf(string model) => [.. _layers.Where(layer => layer.Layer.Model == model).Select(layer => layer.Layer.Layer)];
 
     /// <summary>Plans a request that has been checked.</summary>
-    public static MapPlan Of(CreateMapJobRequest request)
+    /// <param name="request">The request.</param>
+    /// <param name="basis">The basis that a model is added to; null where none is.</param>
+    public static MapPlan Of(CreateMapJobRequest request, V1.SharedBasis? basis)
     {
         var plan = new MapPlan();
+        if (request.Sweep is { } sweep)
+        {
+            var sources = Layers(sweep.SourceModel, sweep.SourceLayers, "sweep.source_").ToArray();
+            var targets = Layers(sweep.TargetModel, sweep.TargetLayers, "sweep.target_").ToArray();
+            plan._pairs.AddRange(sources.SelectMany(x => targets.Select(y => (x, y))));
+            return plan;
+        }
+
+        if (request.Basis is { } wanted)
+        {
+            var founders = basis?.Models.Where(model => model.Founder).Select(model => plan.LayerOf(model.Layer, "basis.name")).ToArray() ?? [];
+            var models = wanted.Models.Select((layer, i) => plan.LayerOf(layer, $"basis.models[{i}]")).ToArray();
+            plan._pairs.AddRange(basis is null
+                ? models.SelectMany(x => models.Where(y => y > x).Select(y => (x, y)))
+                : founders.Select(x => (x, models[0])));
+            return plan;
+        }
+
         var fit = request.Fit ?? new FitOptions();
         foreach (var (name, source, target, field) in MapsOf(request))
         {
-            var pair = plan.PairOf(plan.LayerOf(source, $"{field}source"), plan.LayerOf(target, $"{field}target"));
+            var pair = plan.PairOf(plan.LayerOf(source!, $"{field}source"), plan.LayerOf(target!, $"{field}target"));
             plan.Maps.AddRange(NamesOf(name, fit).Select(map => map with { Pair = pair }));
         }
 
         return plan;
+
+        IEnumerable<int> Layers(string model, IEnumerable<uint> layers, string field) =>
+            layers.Select((layer, i) => plan.LayerOf(new PlannedLayer(new LayerRef { Model = model, Layer = layer }, $"{field}model", $"{field}layers[{i}]")));
     }
 
     /// <summary>The maps that a request names, with the start of their fields' paths.</summary>
@@ -82,16 +111,18 @@ internal sealed class MapPlan
     /// <param name="models">The model of each layer.</param>
     public MomentLayout Layout(IReadOnlyList<LocatedModel> models) => new([.. models.Select(model => (int)model.Model.Width)], Pairs);
 
-    private int LayerOf(LayerRef? layer, string field)
+    private int LayerOf(LayerRef layer, string field) => LayerOf(new PlannedLayer(layer, $"{field}.model", $"{field}.layer"));
+
+    private int LayerOf(PlannedLayer layer)
     {
-        var index = _layers.FindIndex(known => known.Layer.Equals(layer));
+        var index = _layers.FindIndex(known => known.Layer.Equals(layer.Layer));
         if (index < 0)
         {
             index = _layers.Count;
-            _layers.Add((layer!, field));
-            if (!Models.Contains(layer!.Model))
+            _layers.Add(layer);
+            if (!Models.Contains(layer.Layer.Model))
             {
-                Models.Add(layer.Model);
+                Models.Add(layer.Layer.Model);
             }
         }
 

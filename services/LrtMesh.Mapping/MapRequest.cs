@@ -21,6 +21,8 @@ internal static class MapRequest
     private const int MaxMaps = 1024;
     private const int MaxLayers = 64;
     private const int MaxWindow = 65536;
+    private const int MaxBasisModels = 16;
+    private const int MaxWidth = 1 << 16;
     private static readonly TimeSpan DefaultTimeLimit = TimeSpan.FromHours(24);
     private static readonly TimeSpan MaxTimeLimit = TimeSpan.FromDays(7);
 
@@ -32,7 +34,23 @@ internal static class MapRequest
     public static void Check(CreateMapJobRequest request)
     {
         var check = new RequestCheck();
-        CheckMaps(request, check);
+        check.Require(
+            new object?[] { request.Sweep, request.Basis, request.Map.Length > 0 || request.Source is not null || request.More.Count > 0 ? request : null }.Count(what => what is not null) <= 1,
+            request.Sweep is not null ? "sweep" : "basis",
+            "must come alone: a job is for maps, a sweep or a basis");
+        if (request.Sweep is { } sweep)
+        {
+            CheckSweep(sweep, check);
+        }
+        else if (request.Basis is { } basis)
+        {
+            CheckBasis(basis, check);
+        }
+        else
+        {
+            CheckMaps(request, check);
+        }
+
         CheckFit(request.Fit ?? new FitOptions(), request, check);
         CheckTexts(request, check);
         check.Require(
@@ -40,6 +58,31 @@ internal static class MapRequest
             "time_limit",
             $"must be from 1 s to {MaxTimeLimit.TotalDays} days");
         check.Throw();
+    }
+
+    /// <summary>Checks what rows are pushed for.</summary>
+    /// <exception cref="LrtMeshException">InvalidArgument, naming every wrong field.</exception>
+    public static void Check(PushRowsSpec spec)
+    {
+        var check = new RequestCheck();
+        var request = new CreateMapJobRequest { Map = spec.Map, Source = spec.Source, Target = spec.Target };
+        var fit = spec.Fit ?? new FitOptions();
+        request.Fit = fit;
+        CheckMaps(request, check);
+        CheckFit(fit, request, check);
+        check.Require(fit.Solver != MapSolver.Adamw, "fit.solver", "AdamW keeps all rows, which pushed ones are not");
+        check.Require(!fit.StitchedLoss, "fit.stitched_loss", "needs texts, which pushed rows do not bring");
+        check.Require(fit.Window <= 1, "fit.window", "is for texts: push the means of windows instead");
+        check.Require(spec.SourceWidth is >= 1 and <= MaxWidth, "source_width", $"must be 1 to {MaxWidth}, not {spec.SourceWidth}");
+        check.Require(spec.TargetWidth is >= 1 and <= MaxWidth, "target_width", $"must be 1 to {MaxWidth}, not {spec.TargetWidth}");
+        try
+        {
+            check.Throw();
+        }
+        catch (LrtMeshException e)
+        {
+            throw new LrtMeshException(e.Reason, [.. e.Violations.Select(violation => violation with { Field = $"spec.{violation.Field}" })]);
+        }
     }
 
     /// <summary>Checks what depends on the models: that the moments fit into memory and into the store.</summary>
@@ -77,7 +120,7 @@ internal static class MapRequest
         throw new LrtMeshException(
             ErrorReason.ResourceExhausted,
             [new Violation(
-                plan.Pairs.Count > 1 ? "more" : "fit.folds",
+                plan.Maps.Count == 0 ? (plan.Models.Count == 2 ? "sweep" : "basis") : plan.Pairs.Count > 1 ? "more" : "fit.folds",
                 string.Create(CultureInfo.InvariantCulture, $"moments of {plan.Pairs.Count} pairs of layers with {Gathered.FoldsOf(fit)} folds take {needed >> 20} MiB, and a job may take {memory >> 20} MiB of memory and {JobFiles.MaxBytes >> 20} MiB of the store: {advice}"))]);
 
         bool Fits(int count, int folds)
@@ -118,6 +161,36 @@ internal static class MapRequest
         check.Require(layers.Count <= MaxLayers, "more", $"must be maps between at most {MaxLayers} layers, not {layers.Count}");
     }
 
+    private static void CheckSweep(Sweep sweep, RequestCheck check)
+    {
+        foreach (var (model, layers, field) in new[] { (sweep.SourceModel, sweep.SourceLayers, "source"), (sweep.TargetModel, sweep.TargetLayers, "target") })
+        {
+            check.Require(model.Length > 0, $"sweep.{field}_model", "must name a model");
+            check.Require(layers.Count > 0 && layers.Distinct().Count() == layers.Count, $"sweep.{field}_layers", "must name at least one layer, each once");
+            check.Require(layers.Count <= MaxLayers, $"sweep.{field}_layers", $"must be at most {MaxLayers}, not {layers.Count}");
+        }
+
+        check.Require(sweep.SourceModel != sweep.TargetModel, "sweep.target_model", "must be another model than the source");
+    }
+
+    private static void CheckBasis(BasisRequest basis, RequestCheck check)
+    {
+        check.Name(basis.Name, "basis.name");
+        var models = basis.Models.Select(layer => layer.Model).ToArray();
+        check.Require(models.All(model => model.Length > 0) && models.Distinct().Count() == models.Length, "basis.models", "must name models, each once");
+        if (basis.Add)
+        {
+            check.Require(models.Length == 1, "basis.models", $"must be the one model that is added, not {models.Length}");
+            check.Require(basis.Rank == 0 && !basis.HasLambda, "basis.rank", "must be unset with add, and so must lambda: they are the basis' own");
+        }
+        else
+        {
+            check.Require(models.Length is >= 2 and <= MaxBasisModels, "basis.models", $"must be 2 to {MaxBasisModels} models, not {models.Length}");
+            check.Require(basis.Rank is >= 1 and <= int.MaxValue, "basis.rank", "must be at least 1");
+            check.Require(!basis.HasLambda || (double.IsFinite(basis.Lambda) && basis.Lambda >= 0), "basis.lambda", $"must be a finite number of at least 0, not {basis.Lambda}");
+        }
+    }
+
     private static void CheckFit(FitOptions fit, CreateMapJobRequest request, RequestCheck check)
     {
         var folds = fit.Folds == 0 ? DefaultFolds : fit.Folds;
@@ -128,6 +201,13 @@ internal static class MapRequest
             return;
         }
 
+        if (request.Sweep is not null || request.Basis is not null)
+        {
+            check.Require(!fit.MapBack && !fit.ShuffledControl && !fit.StitchedLoss, "fit", "of a sweep or a basis has no map_back, shuffled_control or stitched_loss");
+            check.Require(fit.Solver != MapSolver.Adamw && (request.Basis is null || fit.Solver == MapSolver.Unspecified), "fit.solver", "must be unset for a basis, and not AdamW for a sweep");
+        }
+
+        check.Require(!fit.StitchedLoss || request.MomentsOf.Count == 0, "fit.stitched_loss", "needs documents or texts, which moments_of does not read");
         var penalized = fit.Solver is MapSolver.Unspecified or MapSolver.Ridge or MapSolver.ReducedRank;
         var reduced = fit.Solver == MapSolver.ReducedRank;
         check.Require(!fit.HasLambda || (double.IsFinite(fit.Lambda) && fit.Lambda >= 0), "fit.lambda", $"must be a finite number of at least 0, not {fit.Lambda}");
@@ -156,7 +236,15 @@ internal static class MapRequest
         if (request.MomentsOf.Count > 0)
         {
             check.Require(request.Documents.Count == 0, "documents", "must be empty with moments_of");
+            check.Require(request.Texts is null, "texts", "must be unset with moments_of");
             check.Require(request.MomentsOf.Distinct().Count() == request.MomentsOf.Count, "moments_of", "must name each job once");
+            return;
+        }
+
+        if (request.Texts is { } texts)
+        {
+            check.Require(request.Documents.Count == 0, "documents", "must be empty with texts");
+            check.Require(texts.Path.Length > 0, "texts.path", "must name a file or folder below the role's text root");
             return;
         }
 

@@ -2,8 +2,8 @@ namespace LrtMesh.Mapping;
 
 internal static partial class MappingLog
 {
-    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job}: map {Map} from {Rows} rows, held-out R2 {R2}, in {Seconds} s")]
-    public static partial void Fitted(ILogger logger, string job, string map, long rows, double r2, double seconds);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} has succeeded, from {Rows} rows, at attempt {Attempt}")]
+    public static partial void Fitted(ILogger logger, string job, long rows, uint attempt);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} ends here without a map: {Why}")]
     public static partial void Ended(ILogger logger, string job, string why);

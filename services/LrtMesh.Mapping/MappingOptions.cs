@@ -14,7 +14,10 @@ public sealed record MappingOptions : RoleOptions
     /// <summary>Bytes of memory that the moments of a job and its fit may take; default is half of what there is.</summary>
     public long MomentMemory { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>endpoints</c> (URLs, separated by commas).</summary>
+    /// <summary>Folder below which the role may read texts that requests name; null: it reads none.</summary>
+    public string? TextRoot { get; init; }
+
+    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas) and <c>text-root</c>.</summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static MappingOptions From(RoleSettings settings)
     {
@@ -37,6 +40,7 @@ public sealed record MappingOptions : RoleOptions
             Port = settings.Port(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
             Endpoints = () => endpoints,
+            TextRoot = settings.Folder("text-root"),
         };
         settings.Check();
         return options;

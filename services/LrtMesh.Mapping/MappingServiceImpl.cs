@@ -2,7 +2,6 @@ using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Steering;
 using LrtMesh.Core.Store;
-using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 using AffineMap = LrtMesh.Core.Maps.AffineMap;
@@ -20,7 +19,18 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     {
         // What cannot work is refused before there is a job.
         MapRequest.Check(request);
-        var plan = MapPlan.Of(request);
+        var basis = request.Basis is { Add: true } ? (await Store.Bases.GetAsync(request.Basis.Name, context.CancellationToken).NamedBy("basis.name")).Info : null;
+        if (basis?.Models.Any(model => model.Layer.Model == request.Basis.Models[0].Model) == true)
+        {
+            throw LrtMeshException.Mismatch("basis.models[0].model", $"'{request.Basis.Models[0].Model}' is in the basis already");
+        }
+
+        if (request.Texts is not null)
+        {
+            _ = DocumentFiles.Open(request.Texts, options.TextRoot);
+        }
+
+        var plan = MapPlan.Of(request, basis);
         var models = await endpoints.FindAsync(plan.Layers, context.CancellationToken);
         MapRequest.CheckSizes(plan, models, request.Fit ?? new FitOptions(), options.MomentMemory);
         return new CreateMapJobResponse { Job = await jobs.CreateAsync(request, context.CancellationToken) };
@@ -75,30 +85,70 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     }
 
     /// <inheritdoc/>
+    public override async Task<GetBasisResponse> GetBasis(GetBasisRequest request, ServerCallContext context) =>
+        new() { Basis = (await Store.Bases.GetAsync(request.Name, context.CancellationToken)).Info };
+
+    /// <inheritdoc/>
+    public override async Task<ListBasesResponse> ListBases(ListBasesRequest request, ServerCallContext context)
+    {
+        var page = await Store.Bases.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        return new ListBasesResponse { Bases = { page.Items }, NextPageToken = page.NextToken };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<DeleteBasisResponse> DeleteBasis(DeleteBasisRequest request, ServerCallContext context)
+    {
+        await Store.Bases.DeleteAsync(request.Name, context.CancellationToken);
+        return new DeleteBasisResponse();
+    }
+
+    /// <inheritdoc/>
+    public override async Task<CreateBasisMapResponse> CreateBasisMap(CreateBasisMapRequest request, ServerCallContext context)
+    {
+        var check = new RequestCheck();
+        check.Name(request.Basis, "basis");
+        check.Name(request.Map, "map");
+        check.Throw();
+        var basis = await Store.Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis");
+        var map = await Store.Maps.PutAsync(basis.Between(request.Map, request.SourceModel, request.TargetModel), context.CancellationToken);
+        return new CreateBasisMapResponse { Map = map.Info };
+    }
+
+    /// <inheritdoc/>
     public override async Task<ApplyMapResponse> ApplyMap(ApplyMapRequest request, ServerCallContext context)
     {
-        var map = await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map");
-        var (from, to) = ((int)map.Info.SourceWidth, (int)map.Info.TargetWidth);
-        var rows = TensorCodec.DecodeRows(request.Rows, from, "rows", TensorCodec.MaximumInlineBytes / sizeof(float));
-        if (request.Rows.Header.Dtype != Dtype.Float32)
+        var map = await MapApplication.FindAsync(Store.Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
+        var (rows, distance) = MapApplication.Apply(map, request.Rows, request.WithoutBias, "rows");
+        return new ApplyMapResponse { Rows = rows, MapDigest = map.Info.Digest, Distance = distance };
+    }
+
+    /// <inheritdoc/>
+    public override Task StreamMap(IAsyncStreamReader<StreamMapRequest> requestStream, IServerStreamWriter<StreamMapResponse> responseStream, ServerCallContext context) =>
+        MapApplication.RunAsync(Store.Maps, requestStream, responseStream, context.CancellationToken);
+
+    /// <inheritdoc/>
+    public override async Task<PushRowsResponse> PushRows(IAsyncStreamReader<PushRowsRequest> requestStream, ServerCallContext context)
+    {
+        var (maps, refused) = await PushedRows.FitAsync(requestStream, options.MomentMemory, context.CancellationToken);
+        var response = new PushRowsResponse { RefusedRows = (ulong)refused };
+        foreach (var map in Enumerable.Reverse(maps))
         {
-            throw LrtMeshException.Invalid("rows.header.dtype", $"must be DTYPE_FLOAT32, not {request.Rows.Header.Dtype}");
+            // Controls before their maps: who sees a map finds its control.
+            response.Maps.Insert(0, (await Store.Maps.PutAsync(map, context.CancellationToken)).Info);
         }
 
-        var count = rows.Length / from;
-        var most = TensorCodec.MaximumInlineBytes / sizeof(float) / to;
-        if (count > most)
-        {
-            throw LrtMeshException.Invalid("rows.header.shape", $"must be at most {most} rows, since an answer of width {to} holds no more, not {count}");
-        }
+        return response;
+    }
 
-        var mapped = new float[count * to]; // [rows, target_width]
-        for (var row = 0; row < count; row++)
-        {
-            map.Apply(rows.AsSpan(row * from, from), addBias: !request.WithoutBias).CopyTo(mapped, row * to);
-        }
+    /// <inheritdoc/>
+    public override async Task ExportMap(ExportMapRequest request, IServerStreamWriter<ExportMapResponse> responseStream, ServerCallContext context) =>
+        await MapTransport.SendAsync(await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map"), responseStream, context.CancellationToken);
 
-        return new ApplyMapResponse { Rows = TensorCodec.Encode(mapped, count, to), MapDigest = map.Info.Digest };
+    /// <inheritdoc/>
+    public override async Task<ImportMapResponse> ImportMap(IAsyncStreamReader<ImportMapRequest> requestStream, ServerCallContext context)
+    {
+        var map = await MapTransport.ReceiveAsync(requestStream, context.CancellationToken);
+        return new ImportMapResponse { Map = (await Store.Maps.PutAsync(map, context.CancellationToken)).Info };
     }
 
     /// <inheritdoc/>
@@ -110,7 +160,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Name(request.Name, "name");
         check.Throw();
         var vector = await Store.Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
-        var map = await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map");
+        var map = await MapApplication.FindAsync(Store.Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
         CheckFits(vector, map);
         var mapped = SteeringVector.Create(
             new Vector
@@ -130,7 +180,11 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
                 },
             },
             map.Apply(vector.Elements, request.AddBias));
-        return new TransferVectorResponse { Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info };
+        return new TransferVectorResponse
+        {
+            Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info,
+            Distance = MapApplication.Measure(map, vector.Elements, isState: false),
+        };
     }
 
     private static void CheckFits(SteeringVector vector, AffineMap map)

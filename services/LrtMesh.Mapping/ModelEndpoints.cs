@@ -17,16 +17,16 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
 
     /// <summary>Finds the models that layers belong to.</summary>
-    /// <param name="layers">Layers, each with the request's field that names it.</param>
+    /// <param name="layers">Layers, each with the request's fields that name it.</param>
     /// <param name="cancellation">Ends the wait.</param>
     /// <returns>The model of each layer.</returns>
     /// <exception cref="LrtMeshException">
     /// NotFound: a model that no endpoint holds; OutOfRange: a layer; Unavailable: an endpoint does not answer and the others lack a model.
     /// </exception>
-    public async Task<IReadOnlyList<LocatedModel>> FindAsync(IReadOnlyList<(LayerRef Layer, string Field)> layers, CancellationToken cancellation)
+    internal async Task<IReadOnlyList<LocatedModel>> FindAsync(IReadOnlyList<PlannedLayer> layers, CancellationToken cancellation)
     {
         var lists = await Task.WhenAll(options.Endpoints().Select(endpoint => ListAsync(endpoint, cancellation)));
-        return [.. layers.Select(layer => Find(layer.Layer, layer.Field, lists))];
+        return [.. layers.Select(layer => Find(layer, lists))];
     }
 
     /// <inheritdoc/>
@@ -38,21 +38,22 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
         }
     }
 
-    private static LocatedModel Find(LayerRef end, string field, (IReadOnlyList<LocatedModel> Models, string? Error)[] lists)
+    private static LocatedModel Find(PlannedLayer planned, (IReadOnlyList<LocatedModel> Models, string? Error)[] lists)
     {
+        var end = planned.Layer;
         var models = lists.SelectMany(list => list.Models).ToArray();
         if (models.FirstOrDefault(located => located.Model.Name == end.Model) is not { } found)
         {
             var silent = lists.Select(list => list.Error).OfType<string>().ToArray();
             throw silent.Length > 0
-                ? new LrtMeshException(ErrorReason.Unavailable, [new Violation($"{field}.model", $"'{end.Model}' is not found, and {string.Join("; ", silent)}")])
-                : LrtMeshException.NotFound($"{field}.model", $"no endpoint holds a model '{end.Model}'; they hold: {string.Join(", ", models.Select(located => located.Model.Name).Distinct())}");
+                ? new LrtMeshException(ErrorReason.Unavailable, [new Violation(planned.ModelField, $"'{end.Model}' is not found, and {string.Join("; ", silent)}")])
+                : LrtMeshException.NotFound(planned.ModelField, $"no endpoint holds a model '{end.Model}'; they hold: {string.Join(", ", models.Select(located => located.Model.Name).Distinct())}");
         }
 
         return end.Layer < found.Model.Layers
             ? found
             : throw new LrtMeshException(
-                ErrorReason.OutOfRange, [new Violation($"{field}.layer", $"must be 0 to {found.Model.Layers - 1} for {end.Model}, not {end.Layer}")]);
+                ErrorReason.OutOfRange, [new Violation(planned.LayerField, $"must be 0 to {found.Model.Layers - 1} for {end.Model}, not {end.Layer}")]);
     }
 
     private async Task<(IReadOnlyList<LocatedModel> Models, string? Error)> ListAsync(Uri endpoint, CancellationToken cancellation)

@@ -54,6 +54,18 @@ public sealed class RoleSettings
         return text;
     }
 
+    /// <summary>A folder that is there; null where it is not given.</summary>
+    public string? Folder(string name)
+    {
+        var path = _configuration[name];
+        if (path is not null && !Directory.Exists(path))
+        {
+            Wrong(name, $"must be a folder, and there is none at '{path}'");
+        }
+
+        return path;
+    }
+
     /// <summary>Items separated by commas; empty where it is not given.</summary>
     public IReadOnlyList<string> Items(string name) =>
         (_configuration[name] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

@@ -57,6 +57,7 @@ public sealed class RunningMesh : IAsyncDisposable
                 {
                     Redis = redis,
                     Port = options.MappingPort,
+                    TextRoot = options.TextRoot,
                     Endpoints = options.Role is null ? () => [mesh.Extraction!.Address, mesh.Generation!.Address] : options.Endpoints,
                 });
             }

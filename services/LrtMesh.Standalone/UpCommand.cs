@@ -49,6 +49,11 @@ internal static class UpCommand
         Description = "With --role mapping: URLs of the roles that serve hidden states, separated by commas. Default: those in the profile.",
     };
 
+    private static readonly Option<DirectoryInfo?> TextRoot = new("--text-root")
+    {
+        Description = "Folder below which the mapping role may read texts that requests name.",
+    };
+
     /// <summary>The repository's root, as the launcher sets it, or the current folder.</summary>
     public static string Home => Environment.GetEnvironmentVariable("LRTMESH_HOME") is { Length: > 0 } home ? home : Directory.GetCurrentDirectory();
 
@@ -56,7 +61,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Endpoints,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Endpoints, TextRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -105,6 +110,7 @@ internal static class UpCommand
             GenerationPort = parsed.GetValue(GenerationPort),
             ExtractionModels = Models(parsed.GetValue(ExtractionModel), "--extraction-model", "small", "medium"),
             GenerationModels = Models(parsed.GetValue(GenerationModel), "--generation-model", "large"),
+            TextRoot = parsed.GetValue(TextRoot)?.FullName,
             Endpoints = () => uris ?? MeshProfile.Read(profile).Endpoints,
         };
     }

@@ -43,6 +43,9 @@ public sealed record UpOptions
     /// <summary>Port of the generation role; 0: a free one.</summary>
     public int GenerationPort { get; init; }
 
+    /// <summary>Folder below which the mapping role may read texts; null: it reads none.</summary>
+    public string? TextRoot { get; init; }
+
     /// <summary>Where a mapping role that runs alone finds hidden states, asked for at each job.</summary>
     public Func<IReadOnlyList<Uri>> Endpoints { get; init; } = () => [];
 
@@ -54,6 +57,11 @@ public sealed record UpOptions
         if (Role is not null && Redis is null)
         {
             wrong.Add(new("--redis", "is needed with --role: roles in processes of their own share one store, such as --redis 127.0.0.1:6379"));
+        }
+
+        if (TextRoot is not null && !Directory.Exists(TextRoot))
+        {
+            wrong.Add(new("--text-root", $"must be a folder, and there is none at '{TextRoot}'"));
         }
 
         foreach (var (name, port) in new[] { ("--extraction-port", ExtractionPort), ("--mapping-port", MappingPort), ("--generation-port", GenerationPort) })

@@ -30,6 +30,9 @@ public sealed class MeshFixture : IAsyncLifetime
     /// <summary>Its files: models and the store's folder.</summary>
     public string Folder { get; } = Directory.CreateTempSubdirectory("lrtmesh-tests-").FullName;
 
+    /// <summary>Where the mapping role may read texts.</summary>
+    public string TextRoot => Path.Combine(Folder, "texts");
+
     /// <summary>The running roles.</summary>
     public RunningMesh Mesh => _mesh ?? throw new InvalidOperationException("the mesh has not started");
 
@@ -64,6 +67,7 @@ public sealed class MeshFixture : IAsyncLifetime
     public UpOptions Options => new()
     {
         DataFolder = Path.Combine(Folder, "data"),
+        TextRoot = TextRoot,
         ExtractionModels = [new ModelSource("source", Path.Combine(Folder, "source")), new ModelSource("stranger", Path.Combine(Folder, "stranger"))],
         GenerationModels = [new ModelSource("target", Path.Combine(Folder, "target"))],
     };
@@ -82,6 +86,7 @@ public sealed class MeshFixture : IAsyncLifetime
             File.WriteAllText(Path.Combine(Folder, model, "chat_template.jinja"), ChatTemplate);
         }
 
+        Directory.CreateDirectory(TextRoot);
         await StartAsync();
     }
 

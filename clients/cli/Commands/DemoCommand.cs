@@ -130,16 +130,16 @@ internal static class DemoCommand
             Source = new LayerRef { Model = source.Name, Layer = SameDepth(group.Key, target.Model.Layers, source.Model.Layers) },
             Target = new LayerRef { Model = target.Name, Layer = group.Key },
         }).ToArray();
-        var request = MapJobs.Request(
-            pairs[0].Map,
-            pairs[0].Source,
-            pairs[0].Target,
-            TextFiles.ReadDocuments(mapText).Take(MapDocuments),
-            new FitOptions { ShuffledControl = true, Window = MapWindow });
-        request.More.Add(pairs.Skip(1));
-        var job = await run.Terminal.ProgressAsync(
-            "reading text in both models",
-            report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
+        var request = new CreateMapJobRequest
+        {
+            Map = pairs[0].Map,
+            Source = pairs[0].Source,
+            Target = pairs[0].Target,
+            Documents = { TextFiles.ReadDocuments(mapText).Take(MapDocuments) },
+            Fit = new FitOptions { ShuffledControl = true, Window = MapWindow },
+            More = { pairs.Skip(1) },
+        };
+        var job = await MapJobs.RunAsync(run.Terminal, mesh.Mapping, request, run.Cancellation);
         AffineMap[] maps = [.. job.Maps.Where(map => !map.Shuffled)];
         foreach (var map in maps)
         {

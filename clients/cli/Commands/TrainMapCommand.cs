@@ -14,12 +14,6 @@ internal static class TrainMapCommand
 
     private static readonly Option<LayerRef> Target = Inputs.LayerOf("--target", "Where the map ends, such as tiny-large:4.");
 
-    private static readonly Option<string?> TextFile = new("--file") { Description = "Texts to read in both models: .txt with one document on each line, or .jsonl with {\"text\": ...} or {\"messages\": [...]}.", HelpName = "FILE" };
-
-    private static readonly Option<string?> FamilyText = new("--family-text") { Description = "Which text of the family to use instead of --file. Default: in-distribution.", HelpName = "in-distribution|behaviour-free" };
-
-    private static readonly Option<string> Family = Inputs.Family();
-
     private static readonly Option<double?> Lambda = new("--lambda") { Description = "Ridge penalty, relative to the mean variance of the source. Default: chosen by cross-validation.", HelpName = "X" };
 
     private static readonly Option<uint> Folds = new("--folds") { Description = "Folds of documents; the last is held out of the fit and gives the metrics. Default: 5.", HelpName = "K" };
@@ -52,6 +46,11 @@ internal static class TrainMapCommand
         CustomParser = ParsePairs,
     };
 
+    private static readonly Option<bool> StitchedLoss = new("--stitched-loss")
+    {
+        Description = "Also run the target model on from mapped states of held-out text: its next-token loss beside its own and from the mean state.",
+    };
+
     private static readonly Option<bool> KeepMoments = new("--keep-moments") { Description = "Keep the job's moments for 7 days, for --moments-of." };
 
     private static readonly Option<string[]> MomentsOf = new("--moments-of")
@@ -63,7 +62,6 @@ internal static class TrainMapCommand
 
     public static Command Create()
     {
-        FamilyText.AcceptOnlyFromAmong("in-distribution", "behaviour-free");
         var command = new Command("train-map", """
             Fits an affine map between the hidden states of two models, as both read the same neutral text. All metrics
             are of documents that the fit never saw. Models of different tokenizers pair where their tokens end alike.
@@ -72,27 +70,24 @@ internal static class TrainMapCommand
             Example: lrtmesh train-map --name small-to-large --source tiny-small:2 --target tiny-large:4
             """)
         {
-            MapName, Source, Target, TextFile, FamilyText, Family, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Window, Folds, ShuffledControl, MapBack,
-            Also, KeepMoments, MomentsOf,
+            MapName, Source, Target, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Window, Folds, ShuffledControl, MapBack,
+            Also, StitchedLoss, KeepMoments, MomentsOf,
         };
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(TextFile) is not null && result.GetValue(FamilyText) is not null)
-            {
-                result.AddError("Give the texts once: either --file FILE or --family-text.");
-            }
-        });
-        CommandRun.Set(command, RunAsync);
+        var texts = new MapTextOptions(command);
+        CommandRun.Set(command, run => RunAsync(run, texts));
         return command;
     }
 
-    private static async Task RunAsync(CommandRun run)
+    private static async Task RunAsync(CommandRun run, MapTextOptions texts)
     {
         var request = Request(run);
+        if (request.MomentsOf.Count == 0)
+        {
+            texts.Fill(run, request);
+        }
+
         await using var mesh = await run.OpenMeshAsync();
-        var job = await run.Terminal.ProgressAsync(
-            request.MomentsOf.Count > 0 ? $"adding up the moments of {request.MomentsOf.Count} jobs" : $"reading {request.Documents.Count} documents in all models",
-            report => MapJobs.RunAsync(mesh.Mapping, request, job => report((long)job.DocumentsDone, (long)job.DocumentsTotal), run.Cancellation));
+        var job = await MapJobs.RunAsync(run.Terminal, mesh.Mapping, request, run.Cancellation);
         foreach (var map in job.Maps)
         {
             Print(run.Terminal.Out, map);
@@ -145,20 +140,23 @@ internal static class TrainMapCommand
             Standardize = run.Get(Standardize),
             LearningRate = run.Get(LearningRate),
             Window = run.Get(Window),
+            StitchedLoss = run.Get(StitchedLoss),
         };
         if (run.Parse.GetValue(Lambda) is { } lambda)
         {
             fit.Lambda = lambda;
         }
 
-        var momentsOf = run.Parse.GetValue(MomentsOf) ?? [];
-        string texts = run.Parse.GetValue(TextFile) ?? BehaviourSet.MapTextPath(
-            run.Get(Family), run.Parse.GetValue(FamilyText) == "behaviour-free" ? MapText.BehaviourFree : MapText.InDistribution);
-        var request = MapJobs.Request(run.Get(MapName), run.Get(Source), run.Get(Target), momentsOf.Length > 0 ? [] : TextFiles.ReadDocuments(texts), fit);
-        request.More.Add(run.Parse.GetValue(Also) ?? []);
-        request.KeepMoments = run.Get(KeepMoments);
-        request.MomentsOf.Add(momentsOf);
-        return request;
+        return new CreateMapJobRequest
+        {
+            Map = run.Get(MapName),
+            Source = run.Get(Source),
+            Target = run.Get(Target),
+            Fit = fit,
+            More = { run.Parse.GetValue(Also) ?? [] },
+            KeepMoments = run.Get(KeepMoments),
+            MomentsOf = { run.Parse.GetValue(MomentsOf) ?? [] },
+        };
     }
 
     private static void Print(IAnsiConsole console, AffineMap map)
@@ -172,6 +170,11 @@ internal static class TrainMapCommand
         if (m.PairedTokens < m.SourceTokens || m.PairedTokens < m.TargetTokens)
         {
             console.MarkupLineInterpolated($"  paired {(double)m.PairedTokens / m.SourceTokens:0.0%} of the source's tokens and {(double)m.PairedTokens / m.TargetTokens:0.0%} of the target's");
+        }
+
+        if (m.StitchedLoss is { } loss)
+        {
+            console.MarkupLineInterpolated($"  run on at {loss.Tokens} held-out positions, next-token loss: {loss.Stitched:0.000} from mapped states, {loss.Native:0.000} from its own, {loss.MeanAblated:0.000} from their mean");
         }
 
         if (!m.Converged)
@@ -206,6 +209,7 @@ internal static class TrainMapCommand
         map.Metrics.PairedTokens,
         map.Metrics.SourceTokens,
         map.Metrics.TargetTokens,
+        StitchedLoss = map.Metrics.StitchedLoss is { } loss ? new { loss.Tokens, loss.Native, loss.Stitched, loss.MeanAblated } : null,
         SolveSeconds = Seconds(map.Metrics.SolveTime),
     };
 

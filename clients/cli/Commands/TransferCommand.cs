@@ -31,11 +31,17 @@ internal static class TransferCommand
     {
         var request = new TransferVectorRequest { Vector = run.Get(VectorName), Map = run.Get(MapName), Name = run.Get(ResultName), AddBias = run.Get(AddBias) };
         await using var mesh = await run.OpenMeshAsync();
-        var vector = (await mesh.Mapping.TransferVectorAsync(request, Mesh.Soon(run.Cancellation))).Vector;
+        var response = await mesh.Mapping.TransferVectorAsync(request, Mesh.Soon(run.Cancellation));
+        var vector = response.Vector;
         var from = vector.Provenance;
 
         run.Terminal.Out.MarkupLineInterpolated($"{vector.Name}: layer {vector.Layer} of {vector.Model}, width {vector.Width}, norm {vector.Norm:0.000}, digest {Inputs.Short(vector.Digest)}");
         run.Terminal.Out.MarkupLineInterpolated($"from {from.SourceVector} ({Inputs.Short(from.SourceVectorDigest)}) by map {from.Map} ({Inputs.Short(from.MapDigest)})");
+        if (response.Distance is { Warning.Length: > 0 } distance)
+        {
+            run.Terminal.Out.MarkupLineInterpolated($"[yellow]{distance.Warning}[/]");
+        }
+
         run.Terminal.Note($"Try it: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient {vector.Norm:G3} \"...\"");
         await run.WriteJsonAsync(new
         {
@@ -51,6 +57,8 @@ internal static class TransferCommand
             from.Map,
             from.MapDigest,
             BiasAdded = from.MapBiasAdded,
+            Distance = response.Distance?.Distances[0],
+            response.Distance?.UsualDistance,
         });
     }
 }

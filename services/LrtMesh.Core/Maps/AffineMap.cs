@@ -9,14 +9,26 @@ namespace LrtMesh.Core.Maps;
 /// <param name="B">[target_width].</param>
 public sealed record AffineMap(V1.AffineMap Info, float[] A, float[] B)
 {
+    /// <summary>Where the rows lay that it was fitted on; null where that is not known.</summary>
+    public SourceRegion? Region { get; private init; }
+
     /// <summary>A map whose widths and digest are set from its elements.</summary>
     public static AffineMap Create(V1.AffineMap info, float[] a, float[] b)
     {
         var described = info.Clone();
+        described.RegionDirections = 0;
         described.TargetWidth = (uint)b.Length;
         described.SourceWidth = (uint)(a.Length / b.Length);
         described.Digest = DigestOf(described, a, b);
         return new AffineMap(described, a, b);
+    }
+
+    /// <summary>The same map, knowing where the rows lay that it was fitted on.</summary>
+    public AffineMap With(SourceRegion region)
+    {
+        var described = Info.Clone();
+        described.RegionDirections = (uint)region.Variances.Length;
+        return this with { Info = described, Region = region };
     }
 
     /// <summary>The content digest: over both ends and the elements, not over name or metrics.</summary>

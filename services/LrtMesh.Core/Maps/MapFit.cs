@@ -131,7 +131,7 @@ public sealed record MapFit(
             Iterations = (uint)Iterations,
             Converged = Converged,
         };
-        return AffineMap.Create(described, [.. A.Select(a => (float)a)], [.. B.Select(b => (float)b)]);
+        return AffineMap.Create(described, [.. A.Select(a => (float)a)], [.. B.Select(b => (float)b)]).With(SourceRegion.Of(moments));
     }
 
     /// <summary>Completes a solution: b from the means, y = ȳ + A(x − x̄), and its errors.</summary>

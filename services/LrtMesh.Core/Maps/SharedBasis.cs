@@ -91,6 +91,13 @@ public sealed class SharedBasis
         return new SharedBasis(rank, lambda, CentredMoments.Copy(mu.div(count)), models);
     }
 
+    /// <summary>A basis of maps that were fitted before.</summary>
+    /// <param name="rank">r.</param>
+    /// <param name="lambda">The penalty that they were fitted with.</param>
+    /// <param name="agreement">Of each coordinate, [r].</param>
+    /// <param name="models">The models, founders first.</param>
+    public static SharedBasis Of(int rank, double lambda, double[] agreement, IReadOnlyList<BasisModel> models) => new(rank, lambda, agreement, models);
+
     /// <summary>
     /// The basis with one more model, the maps of the others unchanged: its coordinates are those of the founding models, whose
     /// parts in them are known.

@@ -30,6 +30,12 @@ public sealed record SourceRegion(
     public static long BytesNeeded(int width, int directions) =>
         sizeof(float) * (((long)width * (Math.Min(width, directions) + 2)) + Math.Min(width, directions) + 2);
 
+    /// <summary>The region of arrays that <see cref="Arrays"/> made.</summary>
+    public static SourceRegion Of(IReadOnlyList<float[]> arrays) => new(arrays[0], arrays[1], arrays[2], arrays[3], arrays[4][0], arrays[4][1]);
+
+    /// <summary>Mean [d], scale [d], directions [k, d], variances [k], and [2]: the rest's variance and the usual distance.</summary>
+    public float[][] Arrays() => [Mean, Scale, Directions, Variances, [RestVariance, Usual]];
+
     /// <summary>From the rows of a fit.</summary>
     /// <param name="moments">What a map was fitted on, with its held-out sample.</param>
     /// <param name="directions">k, at least 1; no more than the width are kept.</param>

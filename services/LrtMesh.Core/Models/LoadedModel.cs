@@ -95,6 +95,26 @@ public sealed class LoadedModel : IDisposable
         return states;
     }
 
+    /// <summary>Reads a sequence with given states in the place of a layer's own at some positions.</summary>
+    /// <param name="sequence">Token ids, at least two and at most the model's context.</param>
+    /// <param name="layer">The layer whose output is replaced.</param>
+    /// <param name="positions">Where; none: the model runs as it is.</param>
+    /// <param name="states">What comes there, [positions, width].</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <returns>−ln of the probability of each token after the first, [tokens − 1].</returns>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    public Task<float[]> RunOnAsync(IReadOnlyList<int> sequence, int layer, long[] positions, float[] states, CancellationToken cancellation) => _thread.RunAsync(
+        () =>
+        {
+            var ids = tensor([.. sequence.Select(id => (long)id)], [1, sequence.Count], ScalarType.Int64);
+            var tap = positions.Length == 0 ? null : new ReplaceTap(layer, tensor(positions), tensor(states, positions.Length, _decoder.Config.Width));
+            var logits = _decoder.Logits(_decoder.Read(ids, tap)).squeeze(0); // [seq, vocabulary]
+            var next = ids.view(-1, 1).narrow(0, 1, sequence.Count - 1); // [seq - 1, 1]
+            var losses = logits.narrow(0, 0, sequence.Count - 1).to_type(ScalarType.Float32).log_softmax(-1).gather(1, next).neg();
+            return losses.contiguous().Floats().ToArray();
+        },
+        cancellation);
+
     /// <summary>Puts a sequence in the queue for generation.</summary>
     /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
     public Generation Generate(GenerationRequest request, CancellationToken cancellation)

@@ -17,13 +17,22 @@ public sealed class MapStore : RecordStore<V1.AffineMap, AffineMap>
 
     private protected override string NameOf(V1.AffineMap info) => info.Name;
 
-    private protected override float[][] ArraysOf(AffineMap record) => [record.A, record.B];
+    private protected override float[][] ArraysOf(AffineMap record) => [record.A, record.B, .. record.Region?.Arrays() ?? []];
 
     // Widths are 32 bits each, so their product fits 64.
-    private protected override ulong[] LengthsOf(V1.AffineMap info) =>
-        [(ulong)info.TargetWidth * info.SourceWidth, info.TargetWidth];
+    private protected override ulong[] LengthsOf(V1.AffineMap info)
+    {
+        ulong[] map = [(ulong)info.TargetWidth * info.SourceWidth, info.TargetWidth];
+        return info.RegionDirections == 0
+            ? map
+            : [.. map, info.SourceWidth, info.SourceWidth, (ulong)info.RegionDirections * info.SourceWidth, info.RegionDirections, 2];
+    }
 
-    private protected override AffineMap Compose(V1.AffineMap info, float[][] arrays) => new(info, arrays[0], arrays[1]);
+    private protected override AffineMap Compose(V1.AffineMap info, float[][] arrays)
+    {
+        var map = new AffineMap(info, arrays[0], arrays[1]);
+        return info.RegionDirections == 0 ? map : map.With(SourceRegion.Of(arrays[2..]));
+    }
 
     private protected override AffineMap Check(AffineMap record)
     {
@@ -38,7 +47,8 @@ public sealed class MapStore : RecordStore<V1.AffineMap, AffineMap>
             throw LrtMeshException.Invalid("map", "must name its source and its target");
         }
 
-        return AffineMap.Create(record.Info, [.. record.A], [.. record.B]);
+        var map = AffineMap.Create(record.Info, [.. record.A], [.. record.B]);
+        return record.Region is { } region ? map.With(region) : map;
     }
 
     private protected override void Stamp(V1.AffineMap info, ulong version, Timestamp storedAt)

@@ -13,6 +13,7 @@ public sealed partial class MeshStore : IAsyncDisposable
         Durability = durability;
         Vectors = new VectorStore(link);
         Maps = new MapStore(link);
+        Bases = new BasisStore(link);
         Jobs = new JobStore(link);
     }
 
@@ -21,6 +22,9 @@ public sealed partial class MeshStore : IAsyncDisposable
 
     /// <summary>Affine maps.</summary>
     public MapStore Maps { get; }
+
+    /// <summary>Bases that models share.</summary>
+    public BasisStore Bases { get; }
 
     /// <summary>Jobs.</summary>
     public JobStore Jobs { get; }

@@ -118,6 +118,25 @@ internal static class BadInput
         ["job: AdamW from moments"] = Job(request => (request.KeepMoments, request.Fit) = (true, new FitOptions { Solver = MapSolver.Adamw }), InvalidArgument, "fit.solver", "needs rows"),
         ["job: time limit"] = Job(request => request.TimeLimit = new Google.Protobuf.WellKnownTypes.Duration(), InvalidArgument, "time_limit", "from 1 s"),
         ["job: documents and moments"] = Job(request => request.MomentsOf.Add("x"), InvalidArgument, "documents", "must be empty"),
+        ["job: file above the text root"] = Job(request => FromFiles(request, "../data"), InvalidArgument, "texts.path", "below the role's text root"),
+        ["job: no such file"] = Job(request => FromFiles(request, "none.jsonl"), NotFound, "texts.path", ".parquet"),
+        ["job: documents and files"] = Job(request => request.Texts = new TextSource { Path = "x.txt" }, InvalidArgument, "documents", "must be empty"),
+        ["job: a map and a sweep"] = Job(request => request.Sweep = new Sweep(), InvalidArgument, "sweep", "come alone"),
+        ["sweep: no layers"] = Alone(request => request.Sweep = new Sweep { SourceModel = "source", TargetModel = "target", SourceLayers = { 1 } }, InvalidArgument, "sweep.target_layers", "at least one"),
+        ["sweep: layer out of range"] = Alone(request => request.Sweep = new Sweep { SourceModel = "source", TargetModel = "target", SourceLayers = { 0, 3 }, TargetLayers = { 1 } }, OutOfRange, "sweep.source_layers[1]", "0 to 2"),
+        ["basis: one model"] = Alone(request => request.Basis = new BasisRequest { Name = "bad/basis", Rank = 2, Models = { request.Source } }, InvalidArgument, "basis.models", "2 to 16"),
+        ["basis: no rank"] = Alone(request => request.Basis = new BasisRequest { Name = "bad/basis", Models = { request.Source, request.Target } }, InvalidArgument, "basis.rank", "at least 1"),
+        ["basis: add to nothing"] = Alone(request => request.Basis = new BasisRequest { Name = "bad/none", Add = true, Models = { request.Source } }, NotFound, "basis.name", "bad/none"),
+        ["basis: unknown"] = new((m, ct) => m.Mapping.GetBasisAsync(new() { Name = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "none"),
+        ["basis map: unknown basis"] = new((m, ct) => m.Mapping.CreateBasisMapAsync(new() { Basis = "none", Map = "bad/x" }, cancellationToken: ct).ResponseAsync, NotFound, "basis", "none"),
+
+        // RunOn
+        ["run on: no spec"] = RunOn(null, new RunOnSequence(), InvalidArgument, "spec", "first message"),
+        ["run on: layer out of range"] = RunOn(new RunOnSpec { Model = "source", Layer = 3 }, new RunOnSequence(), OutOfRange, "spec.layer", "0 to 2"),
+        ["run on: one token"] = RunOn(SourceLayer1, new RunOnSequence { TokenIds = { 1 } }, InvalidArgument, "sequence.token_ids", "at least 2"),
+        ["run on: position twice"] = RunOn(SourceLayer1, new RunOnSequence { TokenIds = { 1, 2 }, Positions = { 1, 1 }, States = TensorCodec.Encode(new float[32], 2, 16) }, InvalidArgument, "sequence.positions", "rise"),
+        ["run on: wrong width"] = RunOn(SourceLayer1, new RunOnSequence { TokenIds = { 1, 2 }, Positions = { 1 }, States = TensorCodec.Encode(new float[17], 1, 17) }, InvalidArgument, "sequence.states.header.shape", "[rows, 16]"),
+        ["run on: fewer rows than positions"] = RunOn(SourceLayer1, new RunOnSequence { TokenIds = { 1, 2 }, Positions = { 0, 1 }, States = TensorCodec.Encode(new float[16], 1, 16) }, InvalidArgument, "sequence.states.header.shape", "[2, 16]"),
         ["job: unknown id"] = new((m, ct) => m.Mapping.GetMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
         ["watch: unknown id"] = new(Watch, NotFound, "id", "none"),
         ["cancel: unknown id"] = new((m, ct) => m.Mapping.CancelMapJobAsync(new() { Id = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "id", "none"),
@@ -212,6 +231,39 @@ internal static class BadInput
 
     private static BadRequestCase Job(Action<CreateMapJobRequest> spoil, StatusCode code, string field, string says) => Spoilt(
         MapJob("bad/never", documents: 5), spoil, (m, request, ct) => m.Mapping.CreateMapJobAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static RunOnSpec SourceLayer1 => new() { Model = "source", Layer = 1 };
+
+    /// <summary>A job for something else than maps.</summary>
+    private static BadRequestCase Alone(Action<CreateMapJobRequest> make, StatusCode code, string field, string says) => Job(
+        request =>
+        {
+            make(request);
+            (request.Map, request.Source, request.Target) = ("", null, null);
+        },
+        code, field, says);
+
+    private static void FromFiles(CreateMapJobRequest request, string path)
+    {
+        request.Documents.Clear();
+        request.Texts = new TextSource { Path = path };
+    }
+
+    private static BadRequestCase RunOn(RunOnSpec? spec, RunOnSequence sequence, StatusCode code, string field, string says) => new(
+        async (mesh, cancellation) =>
+        {
+            using var call = mesh.Extraction.RunOn(cancellationToken: cancellation);
+            if (spec is not null)
+            {
+                await call.RequestStream.WriteAsync(new() { Spec = spec }, cancellation);
+            }
+
+            await call.RequestStream.WriteAsync(new() { Sequence = sequence }, cancellation);
+            while (await call.ResponseStream.MoveNext(cancellation))
+            {
+            }
+        },
+        code, field, says);
 
     private static MapPair Further(string map, uint layer) => new()
     {
