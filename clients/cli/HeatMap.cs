@@ -76,7 +76,7 @@ internal sealed class HeatMap
         heat.Colormap = new ScottPlot.Colormaps.Viridis();
         heat.ManualRange = new ScottPlot.Range(0, 1);
         plot.MoveToBack(heat);
-        plot.Add.ColorBar(heat).Label = "R² on held-out documents";
+        plot.Add.ColorBar(heat);
         var best = plot.Add.Rectangle(
             Array.IndexOf(_columns, _sweep.RecommendedTargetLayer) - 0.5,
             Array.IndexOf(_columns, _sweep.RecommendedTargetLayer) + 0.5,
@@ -87,7 +87,7 @@ internal sealed class HeatMap
         plot.Axes.Left.SetTicks([.. _rows.Select((_, i) => (double)(_rows.Length - 1 - i))], [.. _rows.Select(layer => $"{layer}  ({Depth(layer, _sweep.SourceDepth)})")]);
         plot.XLabel($"layer of {_target} (relative depth below)");
         plot.YLabel($"layer of {_source} (relative depth)");
-        plot.Title(Recommended);
+        plot.Title($"R² on held-out documents\n{Recommended}");
         plot.Grid.IsVisible = false;
         plot.Axes.SetLimits(-0.5, _columns.Length - 0.5, -0.5, _rows.Length - 0.5);
         return plot;

@@ -15,7 +15,7 @@ internal static class LayerSweep
 
     /// <summary>The rule, in words.</summary>
     public const string Rule =
-        "the largest held-out R2 (without the target's largest dimensions) among pairs whose target layer lies between 1/3 and 5/6 of the model's depth, or among all if none does";
+        "the largest held-out R2 (without the target's largest dimensions) among pairs whose layers both lie between 1/3 and 5/6 of their models' depths, or among all if none do";
 
     /// <summary>Measures every pair.</summary>
     /// <param name="plan">A sweep's plan.</param>
@@ -48,9 +48,11 @@ internal static class LayerSweep
         var (source, target) = (models[plan.Pairs[0].X].Model, models[plan.Pairs[0].Y].Model);
         (result.SourceDigest, result.SourceDepth) = (source.Digest, source.Layers);
         (result.TargetDigest, result.TargetDepth) = (target.Digest, target.Layers);
-        var middle = result.Cells.Where(cell => (cell.TargetLayer + 1.0) / target.Layers is >= Shallowest and <= Deepest).ToArray();
+        var middle = result.Cells.Where(cell => IsMiddle(cell.SourceLayer, source) && IsMiddle(cell.TargetLayer, target)).ToArray();
         var best = (middle.Length > 0 ? middle : [.. result.Cells]).MaxBy(cell => cell.R2WithoutLargest)!;
         (result.RecommendedSourceLayer, result.RecommendedTargetLayer) = (best.SourceLayer, best.TargetLayer);
         return result;
     }
+
+    private static bool IsMiddle(uint layer, Model model) => (layer + 1.0) / model.Layers is >= Shallowest and <= Deepest;
 }

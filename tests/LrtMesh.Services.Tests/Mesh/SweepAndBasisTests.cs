@@ -22,7 +22,7 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
         Assert.Equal(12, job.Sweep.Cells.Select(cell => (cell.SourceLayer, cell.TargetLayer)).Distinct().Count());
         Assert.Equal((3u, 4u), (job.Sweep.SourceDepth, job.Sweep.TargetDepth));
-        var middle = job.Sweep.Cells.Where(cell => cell.TargetLayer is 1 or 2).ToArray();
+        var middle = job.Sweep.Cells.Where(cell => cell is { TargetLayer: 1 or 2, SourceLayer: 0 or 1 }).ToArray();
         var best = middle.MaxBy(cell => cell.R2WithoutLargest)!;
         Assert.Equal((best.SourceLayer, best.TargetLayer), (job.Sweep.RecommendedSourceLayer, job.Sweep.RecommendedTargetLayer));
         var alone = await Mesh.Mapping.RunJobAsync(
