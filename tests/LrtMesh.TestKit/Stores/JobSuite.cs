@@ -139,6 +139,78 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
         });
     }
 
+    [Fact]
+    public async Task A_job_is_one_worker_s_until_it_gives_it_back_or_is_gone()
+    {
+        var id = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
+        var first = await TakeAsync("first", id);
+        Assert.Equal((1u, 1u, "first"), (first.Attempts, first.StalledAttempts, first.Worker));
+        Assert.True(await Store.Jobs.Open.KeepAsync(id, "first", Ct));
+        Assert.False(await Store.Jobs.Open.KeepAsync(id, "second", Ct));
+        await Store.Jobs.Open.ReleaseAsync(id, "second", Ct); // what it does not have it cannot give back
+        Assert.True(await Store.Jobs.Open.KeepAsync(id, "first", Ct));
+
+        await Store.Jobs.Open.ReleaseAsync(id, "first", Ct);
+        Assert.Equal(2u, (await TakeAsync("second", id)).Attempts);
+        var gone = System.Diagnostics.Stopwatch.StartNew(); // the second says nothing more
+        Assert.Equal((3u, "third"), ((await TakeAsync("third", id)).Attempts, (await Store.Jobs.GetAsync(id, Ct)).Worker));
+        Assert.InRange(gone.Elapsed, OpenJobs.LeaseTime - TimeSpan.FromSeconds(1), OpenJobs.LeaseTime + TimeSpan.FromSeconds(10));
+        Assert.False(await Store.Jobs.Open.KeepAsync(id, "second", Ct));
+        await SetStateAsync(id, V1.JobState.Succeeded);
+    }
+
+    [Fact]
+    public async Task A_job_s_files_are_whole_and_written_by_the_worker_that_has_it()
+    {
+        var request = new V1.CreateMapJobRequest { Map = "m", Documents = { Enumerable.Range(0, 3).Select(i => new V1.Document { Text = new string((char)('a' + i), 2 << 20) }) } };
+        var id = (await Store.Jobs.CreateAsync(Pending(), request, TimeSpan.FromHours(1), "", Ct)).Id;
+        await using (var stored = await Store.Jobs.Files.ReadAsync(id, JobFiles.Request, Ct))
+        {
+            Assert.Equal(request, V1.CreateMapJobRequest.Parser.ParseFrom(stored!));
+        }
+
+        await TakeAsync("worker", id);
+        foreach (var length in new[] { 10, 5 << 20, 0 })
+        {
+            var content = new byte[length];
+            Random.Shared.NextBytes(content);
+            Assert.True(await WriteAsync(content, "worker"));
+            Assert.False(await WriteAsync([1, 2, 3], "other"));
+            await using var read = await Store.Jobs.Files.ReadAsync(id, JobFiles.Moments, Ct);
+            using var copy = new MemoryStream();
+            await read!.CopyToAsync(copy, Ct);
+            Assert.Equal(content, copy.ToArray());
+        }
+
+        await Store.Jobs.Files.DeleteAsync(id, JobFiles.Moments, Ct);
+        Assert.Null(await Store.Jobs.Files.ReadAsync(id, JobFiles.Moments, Ct));
+        await SetStateAsync(id, V1.JobState.Failed);
+        Assert.Null(await Store.Jobs.Files.ReadAsync(id, JobFiles.Request, Ct));
+
+        async Task<bool> WriteAsync(byte[] bytes, string worker)
+        {
+            using var content = new MemoryStream(bytes);
+            return await Store.Jobs.Files.WriteAsync(id, JobFiles.Moments, content, TimeSpan.FromHours(1), worker, Ct);
+        }
+    }
+
+    /// <summary>Takes jobs, and ends those of other tests, until this one comes.</summary>
+    private async Task<V1.MapJob> TakeAsync(string worker, string id)
+    {
+        await foreach (var job in Store.Jobs.Open.TakeAsync(worker, Ct))
+        {
+            if (job.Id == id)
+            {
+                return job;
+            }
+
+            await Store.Jobs.Open.ReleaseAsync(job.Id, worker, Ct);
+            await SetStateAsync(job.Id, V1.JobState.Cancelled);
+        }
+
+        throw new InvalidOperationException("there are always more jobs");
+    }
+
     private Task<V1.MapJob> SetStateAsync(string id, V1.JobState state) => Store.Jobs.UpdateAsync(
         id,
         job =>
