@@ -11,6 +11,8 @@ internal static class BasisCommand
     public static Command Create() => new("basis", """
         A basis that three or more models share: each is read into it and written from it, so that N models need 2N maps
         instead of N².
+
+        Example: lrtmesh basis fit --name family --rank 64 --model tiny-small:2 --model tiny-medium:3 --model tiny-large:5
         """)
     { Fit(), Add(), Map() };
 
@@ -50,7 +52,11 @@ internal static class BasisCommand
     {
         var name = Name();
         var model = Inputs.LayerOf("--model", "The model that is added, and its layer.");
-        var command = new Command("add", "Adds a model to a basis; the maps of its models stay as they are.") { name, model };
+        var command = new Command("add", """
+            Adds a model to a basis; the maps of its models stay as they are.
+
+            Example: lrtmesh basis add --name family --model tiny-medium:3
+            """) { name, model };
         var texts = new MapTextOptions(command);
         CommandRun.Set(command, run => RunAsync(run, texts, new BasisRequest { Name = run.Get(name), Add = true, Models = { run.Get(model) } }));
         return command;
@@ -62,7 +68,11 @@ internal static class BasisCommand
         var source = new Option<string>("--source") { Description = "Model that is read.", HelpName = "MODEL", Required = true };
         var target = new Option<string>("--target") { Description = "Model that is written.", HelpName = "MODEL", Required = true };
         var map = new Option<string>("--map") { Description = "Name to store the map under.", HelpName = "MAP", Required = true };
-        var command = new Command("map", "Stores the map between two models of a basis, for transfer and the like.") { name, source, target, map };
+        var command = new Command("map", """
+            Stores the map between two models of a basis, for transfer and the like.
+
+            Example: lrtmesh basis map --name family --source tiny-small --target tiny-large --map small-to-large
+            """) { name, source, target, map };
         CommandRun.Set(command, async run =>
         {
             await using var mesh = await run.OpenMeshAsync();

@@ -18,7 +18,7 @@ public sealed class CommandLineTests
     [InlineData("learn --name n --layer 1,1 --behaviour b", "each once")]
     [InlineData("learn --layer 1 --behaviour b", "--name")]
     [InlineData("train-map --name m --source tiny --target tiny-large:1", "expected MODEL:LAYER")]
-    [InlineData("train-map --name m --source a:1 --target b:1 --file f --family-text behaviour-free", "either --file FILE or --family-text")]
+    [InlineData("train-map --name m --source a:1 --target b:1 --file f --family-text behaviour-free", "--file FILE, --family-text or --texts")]
     [InlineData("extract --layers 1 --out f", "--text TEXT or --file FILE")]
     [InlineData("extract --layers 1 --out f --text t --dtype int8", "int8")]
     [InlineData("generate hello --vector v", "--vector and --coefficient belong together")]
