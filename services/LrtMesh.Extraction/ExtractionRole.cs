@@ -18,10 +18,11 @@ public static class ExtractionRole
     /// <summary>Adds the models of a role, loaded while it starts.</summary>
     public static void AddModels(this IServiceCollection services, ModelRoleOptions options)
     {
+        services.AddSingleton(options);
         services.AddSingleton<ModelRegistry>();
         services.AddSingleton<VectorLearner>();
         services.AddSingleton(new StartStep((provider, cancellation) =>
-            provider.GetRequiredService<ModelRegistry>().LoadAsync(options.Models, cancellation)));
+            provider.GetRequiredService<ModelRegistry>().LoadAsync(cancellation)));
     }
 
     /// <summary>Serves ModelService and ExtractionService for the models of a role.</summary>

@@ -5,7 +5,7 @@ using LrtMesh.Core.Tensors;
 namespace LrtMesh.Extraction;
 
 /// <summary>The models that a role holds, by name.</summary>
-public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
+public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistry> logger) : IDisposable
 {
     private SortedDictionary<string, LoadedModel>? _models;
 
@@ -32,9 +32,9 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
             : throw LrtMeshException.NotFound(field, $"there is no model '{name}' here; loaded are: {string.Join(", ", Loaded.Keys)}");
     }
 
-    /// <summary>Loads models, one after the other.</summary>
+    /// <summary>Loads the role's models, one after the other.</summary>
     /// <exception cref="LrtMeshException">A name comes twice, or a checkpoint is unreadable, damaged or unsupported.</exception>
-    public Task LoadAsync(IReadOnlyList<ModelSource> sources, CancellationToken cancellation) => Task.Run(() => Load(sources, cancellation), cancellation);
+    public Task LoadAsync(CancellationToken cancellation) => Task.Run(() => Load(options.Models, cancellation), cancellation);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -60,7 +60,7 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
                 }
 
                 var folder = ModelFolder.Find(source.Location);
-                var model = LoadedModel.Load(source.Name, folder);
+                var model = LoadedModel.Load(source.Name, folder, options.Serving);
                 models.Add(source.Name, model);
                 ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, folder);
             }

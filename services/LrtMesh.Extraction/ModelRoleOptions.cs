@@ -1,3 +1,4 @@
+using LrtMesh.Core.Models;
 using LrtMesh.ServiceDefaults;
 
 namespace LrtMesh.Extraction;
@@ -32,7 +33,13 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>The models to load, each name once.</summary>
     public required IReadOnlyList<ModelSource> Models { get; init; }
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas).</summary>
+    /// <summary>How they serve generation.</summary>
+    public ServingOptions Serving { get; init; } = new();
+
+    /// <summary>
+    /// Reads <c>address</c>, <c>port</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
+    /// <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
+    /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
     {
@@ -43,12 +50,19 @@ public sealed record ModelRoleOptions : RoleOptions
             settings.Wrong("models", $"must be {ModelSource.Form}; several separated by commas; not '{string.Join(',', items)}'");
         }
 
+        var defaults = new ServingOptions();
         var options = new ModelRoleOptions
         {
             Address = settings.Address(),
             Port = settings.Port(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
             Models = [.. models.OfType<ModelSource>()],
+            Serving = new ServingOptions
+            {
+                KvCacheBytes = settings.Bytes("kv-cache-bytes", defaults.KvCacheBytes),
+                PrefixCacheBytes = settings.Bytes("prefix-cache-bytes", defaults.PrefixCacheBytes),
+                Deterministic = settings.Flag("deterministic"),
+            },
         };
         settings.Check();
         return options;

@@ -12,6 +12,7 @@ public static class GenerationRole
     {
         var builder = RoleHost.CreateBuilder(options);
         builder.Services.AddModels(options);
+        builder.Services.AddSingleton<GenerationServiceImpl>(); // it keeps vectors that it has mapped
         var app = builder.Build();
         app.MapGrpcService<GenerationServiceImpl>();
         return RoleHost.Create(app, "generation", [GenerationService.Descriptor.FullName, .. app.MapModels()]);

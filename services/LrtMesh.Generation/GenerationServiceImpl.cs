@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Text;
-using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
@@ -10,12 +8,16 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Generation;
 
-/// <summary>Streams text from a model, steered.</summary>
+/// <summary>Streams text from a model, steered, and scores given text.</summary>
 internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnection connection, ILogger<GenerationServiceImpl> logger)
     : GenerationService.GenerationServiceBase
 {
+    private readonly VectorSource _vectors = new(
+        (name, field, cancellation) => connection.Store.Vectors.GetAsync(name, cancellation).NamedBy(field),
+        (name, field, cancellation) => connection.Store.Maps.GetAsync(name, cancellation).NamedBy(field));
+
     /// <inheritdoc/>
-    /// <remarks>1. Check all of the request and resolve its steering. 2. Queue it. 3. Send text as it comes. 4. Say how it ended.</remarks>
+    /// <remarks>1. Check all of the request and resolve its steering. 2. Queue its answers. 3. Send their text as it comes, and how they ended.</remarks>
     public override async Task Generate(GenerateRequest request, IServerStreamWriter<GenerateResponse> responseStream, ServerCallContext context)
     {
         var arrived = Stopwatch.GetTimestamp();
@@ -23,36 +25,27 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
 
         // 1.
         var model = models.Find(request.Model, "model");
-        var call = GenerationCall.Read(request, model);
-        call = call with { Plan = await SteeringPlan.ResolveAsync(request.Steering, model.Description, (name, ct) => FindVectorAsync(request, name, ct), cancellation) };
+        var call = await ResolveAsync(GenerationCall.Read(request, model), request.Steering, "steering", model, cancellation);
 
         // 2. Whatever ends this call early ends the generation: nobody reads it any more.
         using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var generation = model.Generate(call, abandoned.Token);
         try
         {
-            await responseStream.WriteAsync(
-                new GenerateResponse
-                {
-                    Started = new GenerationStarted
-                    {
-                        RequestId = request.RequestId,
-                        ModelDigest = model.Description.Digest,
-                        PromptTokens = (uint)call.Prompt.Count,
-                        Seed = call.Sampling.Seed,
-                    },
-                },
-                cancellation);
+            AnswerStream[] answers = [.. Enumerable.Range(0, GenerationCall.Samples(request)).Select(sample =>
+            {
+                var own = call with { Sampling = call.Sampling with { Seed = unchecked(call.Sampling.Seed + (ulong)sample) } };
+                return new AnswerStream(model.Generate(own, abandoned.Token), model, request, sample);
+            })];
+            await responseStream.WriteAsync(new GenerateResponse { Started = Started(request, call, model) }, cancellation);
 
             // 3.
-            var stopped = await SendTextAsync(generation, model, request.Stopping?.Stop ?? [], responseStream, cancellation);
-
-            // 4.
-            var finished = Describe(await generation.Outcome, call, stopped);
-            var took = Stopwatch.GetElapsedTime(arrived);
-            finished.TotalTime = Duration.FromTimeSpan(took);
-            await responseStream.WriteAsync(new GenerateResponse { Finished = finished }, cancellation);
-            GenerationLog.Finished(logger, request.RequestId, finished.GeneratedTokens, model.Name, took.TotalMilliseconds, finished.Reason);
+            using var writer = new OneWriter<GenerateResponse>(responseStream, cancellation);
+            await Task.WhenAll(answers.Select(async answer =>
+            {
+                var finished = await answer.SendAsync(writer.WriteAsync, () => Stopwatch.GetElapsedTime(arrived), cancellation);
+                var took = Stopwatch.GetElapsedTime(arrived).TotalMilliseconds;
+                GenerationLog.Finished(logger, request.RequestId, finished.GeneratedTokens, model.Name, took, finished.Reason);
+            }));
         }
         finally
         {
@@ -60,69 +53,37 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
         }
     }
 
-    /// <summary>Sends text as it comes, everything that is there in one message: under load the messages are fewer and not later.</summary>
-    /// <returns>Whether a stop string came.</returns>
-    private static async Task<bool> SendTextAsync(
-        Core.Models.Generation generation, LoadedModel model, IReadOnlyList<string> stop, IServerStreamWriter<GenerateResponse> responseStream, CancellationToken cancellation)
+    /// <inheritdoc/>
+    public override async Task Converse(IAsyncStreamReader<ConverseRequest> requestStream, IServerStreamWriter<ConverseResponse> responseStream, ServerCallContext context)
     {
-        var characters = model.Tokenizer.NewStream();
-        var matcher = new StopMatcher(stop);
-        var text = new StringBuilder();
-        while (!matcher.Found && await generation.Tokens.WaitToReadAsync(cancellation))
-        {
-            var part = new GeneratedText();
-            while (!matcher.Found && generation.Tokens.TryRead(out var token))
-            {
-                part.TokenIds.Add((uint)token);
-                // A model's embedding may be padded beyond its tokenizer; such a token stands for nothing.
-                text.Append(matcher.Push(token < model.Tokenizer.VocabularySize ? characters.Push(token) : ""));
-            }
-
-            part.Text = text.ToString();
-            text.Clear();
-            await responseStream.WriteAsync(new GenerateResponse { Text = part }, cancellation);
-        }
-
-        if (matcher.Found)
-        {
-            generation.Stop();
-            return true;
-        }
-
-        var rest = matcher.Push(characters.Flush()) + matcher.Flush();
-        if (rest.Length > 0)
-        {
-            await responseStream.WriteAsync(new GenerateResponse { Text = new GeneratedText { Text = rest } }, cancellation);
-        }
-
-        return matcher.Found;
+        var session = await Conversation.StartAsync(requestStream, models, (request, model) =>
+            ResolveAsync(GenerationCall.Read(request, model), request.Steering, "start.steering", model, context.CancellationToken), context.CancellationToken);
+        await session.RunAsync(
+            responseStream,
+            (change, field) => SteeringPlan.ResolveAsync(change, field, session.Model.Description, session.Longest, _vectors, context.CancellationToken),
+            context.CancellationToken);
     }
 
-    private static GenerationFinished Describe(GenerationOutcome outcome, GenerationRequest call, bool stopped)
+    /// <inheritdoc/>
+    public override async Task<ScoreResponse> Score(ScoreRequest request, ServerCallContext context)
     {
-        var finished = new GenerationFinished
-        {
-            Reason = stopped ? FinishReason.Stop : outcome.ReachedEndOfSequence ? FinishReason.EndOfSequence : FinishReason.Length,
-            PromptTokens = (uint)call.Prompt.Count,
-            GeneratedTokens = (uint)outcome.Tokens,
-            QueueTime = Duration.FromTimeSpan(outcome.Queued),
-            TimeToFirstToken = Duration.FromTimeSpan(outcome.FirstToken),
-        };
-        finished.Steering.AddRange(outcome.Steering.Select(applied => new V1.AppliedSteering
-        {
-            Vector = applied.Steering.Vector.Info.Name,
-            VectorDigest = applied.Steering.Vector.Info.Digest,
-            MapDigest = applied.Steering.Vector.Info.Provenance?.MapDigest ?? "",
-            Layer = (uint)applied.Steering.Layer,
-            Positions = (uint)applied.Positions,
-            MeanRelativeChange = applied.MeanRelativeChange,
-        }));
-        return finished;
+        var model = models.Find(request.Model, "model");
+        var calls = ScoreCall.Read(request, model);
+        var plan = await SteeringPlan.ResolveAsync(
+            request.Steering, "steering", model.Description, calls.Max(call => call.Prompt.Count + call.MaxTokens), _vectors, context.CancellationToken);
+        return await ScoreCall.RunAsync([.. calls.Select(call => call with { Plan = plan })], model, context.CancellationToken);
     }
 
-    private Task<SteeringVector> FindVectorAsync(GenerateRequest request, string name, CancellationToken cancellation)
+    /// <summary>The first part of an answer.</summary>
+    public static GenerationStarted Started(GenerateRequest request, GenerationRequest call, LoadedModel model) => new()
     {
-        var index = request.Steering.TakeWhile(steering => steering.Vector != name).Count();
-        return connection.Store.Vectors.GetAsync(name, cancellation).NamedBy($"steering[{index}].vector");
-    }
+        RequestId = request.RequestId,
+        ModelDigest = model.Description.Digest,
+        PromptTokens = (uint)call.Prompt.Count,
+        Seed = call.Sampling.Seed,
+    };
+
+    private async Task<GenerationRequest> ResolveAsync(
+        GenerationRequest call, IReadOnlyList<V1.Steering> steering, string field, LoadedModel model, CancellationToken cancellation) =>
+        call with { Plan = await SteeringPlan.ResolveAsync(steering, field, model.Description, call.Prompt.Count + call.MaxTokens, _vectors, cancellation) };
 }

@@ -161,52 +161,11 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Throw();
         var vector = await Store.Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
         var map = await MapApplication.FindAsync(Store.Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
-        CheckFits(vector, map);
-        var mapped = SteeringVector.Create(
-            new Vector
-            {
-                Name = request.Name,
-                Model = map.Info.Target.Model,
-                ModelDigest = map.Info.TargetDigest,
-                Layer = map.Info.Target.Layer,
-                Provenance = new VectorProvenance
-                {
-                    Method = VectorMethod.Mapped,
-                    SourceVector = vector.Info.Name,
-                    SourceVectorDigest = vector.Info.Digest,
-                    Map = map.Info.Name,
-                    MapDigest = map.Info.Digest,
-                    MapBiasAdded = request.AddBias,
-                },
-            },
-            map.Apply(vector.Elements, request.AddBias));
+        var mapped = MappedVector.Create(vector, map, request.Name, request.AddBias, "vector");
         return new TransferVectorResponse
         {
             Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info,
             Distance = MapApplication.Measure(map, vector.Elements, isState: false),
         };
-    }
-
-    private static void CheckFits(SteeringVector vector, AffineMap map)
-    {
-        var from = map.Info.Source;
-        var wanted = $"'{map.Info.Name}' maps from layer {from.Layer} of {from.Model}";
-        // A vector that was stored without a digest is bound to its model by name.
-        var sameModel = vector.Info.ModelDigest.Length > 0 ? vector.Info.ModelDigest == map.Info.SourceDigest : vector.Info.Model == from.Model;
-        if (!sameModel)
-        {
-            throw LrtMeshException.Mismatch(
-                "vector", $"'{vector.Info.Name}' belongs to {vector.Info.Model}{(vector.Info.Model == from.Model ? " with other weights" : "")}, and {wanted}");
-        }
-
-        if (vector.Info.Layer != from.Layer)
-        {
-            throw LrtMeshException.Mismatch("vector", $"'{vector.Info.Name}' is for layer {vector.Info.Layer}, and {wanted}");
-        }
-
-        if (vector.Info.Width != map.Info.SourceWidth)
-        {
-            throw LrtMeshException.Mismatch("vector", $"'{vector.Info.Name}' is {vector.Info.Width} wide, and {wanted}, which is {map.Info.SourceWidth} wide");
-        }
     }
 }

@@ -66,6 +66,34 @@ public sealed class RoleSettings
         return path;
     }
 
+    /// <summary>A size in bytes.</summary>
+    public long Bytes(string name, long otherwise)
+    {
+        if (_configuration[name] is not { } text)
+        {
+            return otherwise;
+        }
+
+        if (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes))
+        {
+            Wrong(name, $"must be a number of bytes, not '{text}'");
+        }
+
+        return bytes;
+    }
+
+    /// <summary>Whether something is switched on; default is false.</summary>
+    public bool Flag(string name)
+    {
+        var text = _configuration[name] ?? "false";
+        if (!bool.TryParse(text, out var on))
+        {
+            Wrong(name, $"must be true or false, not '{text}'");
+        }
+
+        return on;
+    }
+
     /// <summary>Items separated by commas; empty where it is not given.</summary>
     public IReadOnlyList<string> Items(string name) =>
         (_configuration[name] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

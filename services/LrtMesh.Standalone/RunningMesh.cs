@@ -48,7 +48,7 @@ public sealed class RunningMesh : IAsyncDisposable
 
             if (options.Role is null or MeshRole.Generation)
             {
-                mesh.Generation = GenerationRole.Build(new() { Redis = redis, Port = options.GenerationPort, Models = options.GenerationModels });
+                mesh.Generation = GenerationRole.Build(new() { Redis = redis, Port = options.GenerationPort, Models = options.GenerationModels, Serving = options.Serving });
             }
 
             if (options.Role is null or MeshRole.Mapping)

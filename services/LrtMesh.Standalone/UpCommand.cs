@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using LrtMesh.Core;
+using LrtMesh.Core.Models;
 using LrtMesh.Extraction;
 using LrtMesh.ServiceDefaults;
 
@@ -44,6 +45,23 @@ internal static class UpCommand
         Description = $"A model of the generation role, any number of times, instead of tiny-large: {ModelSource.Form}.",
     };
 
+    private static readonly Option<long> KvCacheBytes = new("--kv-cache-bytes")
+    {
+        Description = "Memory of the generation role for keys and values of live sequences, of each model. Default: an eighth of the memory.",
+        DefaultValueFactory = _ => new ServingOptions().KvCacheBytes,
+    };
+
+    private static readonly Option<long> PrefixCacheBytes = new("--prefix-cache-bytes")
+    {
+        Description = "Memory of the generation role for prompts that were read, so that a common beginning is computed once; 0: none. Default: a sixteenth of the memory.",
+        DefaultValueFactory = _ => new ServingOptions().PrefixCacheBytes,
+    };
+
+    private static readonly Option<bool> Deterministic = new("--deterministic")
+    {
+        Description = "Compute each sequence by itself: an answer is the same bit for bit in any company, and many at once are slower.",
+    };
+
     private static readonly Option<string?> Endpoints = new("--endpoints")
     {
         Description = "With --role mapping: URLs of the roles that serve hidden states, separated by commas. Default: those in the profile.",
@@ -61,7 +79,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Endpoints, TextRoot,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -111,6 +129,12 @@ internal static class UpCommand
             ExtractionModels = Models(parsed.GetValue(ExtractionModel), "--extraction-model", "small", "medium"),
             GenerationModels = Models(parsed.GetValue(GenerationModel), "--generation-model", "large"),
             TextRoot = parsed.GetValue(TextRoot)?.FullName,
+            Serving = new ServingOptions
+            {
+                KvCacheBytes = parsed.GetValue(KvCacheBytes),
+                PrefixCacheBytes = parsed.GetValue(PrefixCacheBytes),
+                Deterministic = parsed.GetValue(Deterministic),
+            },
             Endpoints = () => uris ?? MeshProfile.Read(profile).Endpoints,
         };
     }

@@ -1,4 +1,5 @@
 using LrtMesh.Core;
+using LrtMesh.Core.Models;
 using LrtMesh.Extraction;
 
 namespace LrtMesh.Standalone;
@@ -33,6 +34,9 @@ public sealed record UpOptions
 
     /// <summary>Models of the generation role.</summary>
     public required IReadOnlyList<ModelSource> GenerationModels { get; init; }
+
+    /// <summary>How the generation role serves its models.</summary>
+    public ServingOptions Serving { get; init; } = new();
 
     /// <summary>Port of the extraction role; 0: a free one.</summary>
     public int ExtractionPort { get; init; }

@@ -26,20 +26,6 @@ internal static class GenerateCommand
 
     private static readonly Option<string> ModelName = new("--model") { Description = "Name of the model.", HelpName = "MODEL", DefaultValueFactory = _ => Inputs.LargeModel };
 
-    private static readonly Option<string?> VectorName = new("--vector") { Description = "Steer with this vector.", HelpName = "VECTOR" };
-
-    private static readonly Option<double?> Coefficient = new("--coefficient") { Description = "How strongly; negative steers the other way.", HelpName = "C" };
-
-    private static readonly Option<string[]> Steer = new("--steer") { Description = "Another vector and its coefficient; may be repeated, effects add up.", HelpName = "VECTOR:C" };
-
-    private static readonly Option<string[]> Ablate = new("--ablate") { Description = "Take this vector's direction out of the hidden states; may be repeated.", HelpName = "VECTOR" };
-
-    private static readonly Option<string> Unit = Inputs.Choice("--unit", "What a coefficient multiplies: the vector divided by its length, or the vector as stored.", "unit", "raw");
-
-    private static readonly Option<uint?> Layer = new("--layer") { Description = "Layer to steer, counted from 0. Default: the vector's own.", HelpName = "L" };
-
-    private static readonly Option<string> Positions = Inputs.Choice("--positions", "Which tokens are steered.", "all", "prompt", "generated", "last-prompt", "from-last-prompt");
-
     private static readonly Option<uint> MaxTokens = new("--max-tokens") { Description = "Tokens to generate at most.", HelpName = "N", DefaultValueFactory = _ => 64 };
 
     private static readonly Option<double?> Temperature = new("--temperature") { Description = "0 takes the likeliest token each time. Default: 1.", HelpName = "T" };
@@ -64,23 +50,19 @@ internal static class GenerateCommand
 
             lrtmesh generate --model MODEL --system "Be brief." --user "Who are you?"
             """)
-        { Prompt, ChatFile, SystemText, UserText, ModelName, VectorName, Coefficient, Steer, Ablate, Unit, Layer, Positions, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        { Prompt, ChatFile, SystemText, UserText, ModelName, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        foreach (var option in SteeringOptions.All)
+        {
+            command.Add(option);
+        }
+
+        command.Validators.Add(SteeringOptions.Validate);
         command.Validators.Add(result =>
         {
             int inputs = new[] { result.GetValue(Prompt), result.GetValue(ChatFile), result.GetValue(UserText) }.Count(input => input is not null);
             if (inputs != 1 || (result.GetValue(SystemText) is not null && result.GetValue(UserText) is null))
             {
                 result.AddError("Give one thing to go on from: PROMPT, or --user TEXT (with --system TEXT if you like), or --chat FILE.");
-            }
-
-            if (result.GetValue(VectorName) is null != result.GetValue(Coefficient) is null)
-            {
-                result.AddError("--vector and --coefficient belong together: --vector cheerful --coefficient 6.");
-            }
-
-            foreach (string steer in (result.GetValue(Steer) ?? []).Where(steer => Inputs.ParseSteer(steer) is null))
-            {
-                result.AddError($"--steer '{steer}': expected VECTOR:COEFFICIENT, such as cheerful:6.");
             }
         });
         CommandRun.Set(command, RunAsync, textOnOutput: true);
@@ -172,25 +154,7 @@ internal static class GenerateCommand
             request.Sampling.Seed = seed;
         }
 
-        if (run.Parse.GetValue(VectorName) is { } named)
-        {
-            request.Steering.Add(SteeringOf(run, named, run.Parse.GetValue(Coefficient)!.Value));
-        }
-
-        foreach (string steer in run.Parse.GetValue(Steer) ?? [])
-        {
-            var (name, coefficient) = Inputs.ParseSteer(steer)!.Value;
-            request.Steering.Add(SteeringOf(run, name, coefficient));
-        }
-
-        foreach (string vector in run.Parse.GetValue(Ablate) ?? [])
-        {
-            var ablation = SteeringOf(run, vector, 1);
-            ablation.Operator = SteeringOperator.Ablate;
-            ablation.Unit = CoefficientUnit.UnitVector;
-            request.Steering.Add(ablation);
-        }
-
+        request.Steering.AddRange(SteeringOptions.Of(run));
         return request;
     }
 
@@ -199,29 +163,5 @@ internal static class GenerateCommand
         string prompt = run.Parse.GetValue(Prompt)!;
         // The line's end that echo and an editor add is not part of the prompt.
         return prompt == "-" ? (await Console.In.ReadToEndAsync(run.Cancellation)).TrimEnd('\n', '\r') : prompt;
-    }
-
-    private static Steering SteeringOf(CommandRun run, string vector, double coefficient)
-    {
-        var steering = new Steering
-        {
-            Vector = vector,
-            Coefficient = coefficient,
-            Unit = run.Get(Unit) == "raw" ? CoefficientUnit.RawVector : CoefficientUnit.UnitVector,
-            Positions = run.Get(Positions) switch
-            {
-                "prompt" => PositionRule.Prompt,
-                "generated" => PositionRule.Generated,
-                "last-prompt" => PositionRule.LastPromptToken,
-                "from-last-prompt" => PositionRule.FromLastPromptToken,
-                _ => PositionRule.All,
-            },
-        };
-        if (run.Parse.GetValue(Layer) is { } layer)
-        {
-            steering.Layer = layer;
-        }
-
-        return steering;
     }
 }

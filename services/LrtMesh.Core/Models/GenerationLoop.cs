@@ -17,15 +17,16 @@ namespace LrtMesh.Core.Models;
 internal sealed class GenerationLoop : IDisposable
 {
     private const int MaxSlots = 128;
-    private const long CacheBytes = 512L << 20;
     private const int LeastCapacity = 64; // tokens of a slot: a smaller cache would only be resized sooner
+    private const int LeastTokens = 16; // that a cache must hold to be of any use
     private const int PromptTokens = 1024; // padded, read in one step
-    private const int PrefixShareOfMemory = 16; // the prefix cache may fill a sixteenth of the process's
     private const int WorthWaiting = 16; // tokens that another sequence is reading just now
     private const int SimilarTokens = 16; // prompts that differ by so many are read as one padded batch
+    private const int FixedTokens = 64; // of a prompt, read at a time where answers are the same bit for bit
 
     private readonly Decoder _decoder;
     private readonly KvCache _cache;
+    private readonly bool _deterministic;
     private readonly long _maxTokens; // of the cache, over all slots
     private readonly PrefixCache _prefixes;
     private readonly SteeringTable _table;
@@ -34,15 +35,22 @@ internal sealed class GenerationLoop : IDisposable
     private readonly List<LiveSequence> _live = []; // index = slot
     private int _ready; // the first so many have read their prompts
 
-    public GenerationLoop(Decoder decoder)
+    public GenerationLoop(Decoder decoder, ServingOptions options)
     {
         _decoder = decoder;
+        _deterministic = options.Deterministic;
         var config = decoder.Config;
         var bytesPerToken = KvCache.BytesPerToken(config, (int)decoder.Weights.Head.element_size());
         // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
         _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Head.dtype);
-        _maxTokens = Math.Max(1, CacheBytes / bytesPerToken);
-        _prefixes = new PrefixCache(bytesPerToken, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / PrefixShareOfMemory);
+        _maxTokens = options.KvCacheBytes / bytesPerToken;
+        if (_maxTokens < LeastTokens)
+        {
+            throw LrtMeshException.Invalid(
+                "kv-cache-bytes", $"must be at least {LeastTokens * bytesPerToken}, which {LeastTokens} tokens of this model take, not {options.KvCacheBytes}");
+        }
+
+        _prefixes = new PrefixCache(bytesPerToken, options.PrefixCacheBytes);
         _table = new SteeringTable(config.Width);
         _endOfSequence = [.. config.EndOfSequence];
         _queue = new GenerationQueue(generation => new LiveSequence(generation, _table, config.Layers));
@@ -51,17 +59,30 @@ internal sealed class GenerationLoop : IDisposable
     /// <summary>Whether a step has anything to do.</summary>
     public bool HasWork => _live.Count > 0 || !_queue.IsEmpty;
 
+    /// <summary>Tokens of the longest sequence that fits the cache and the model's context. Any thread.</summary>
+    public int LongestSequence => (int)Math.Min(_maxTokens, _decoder.Config.Context);
+
     /// <summary>Tensors that the prefix cache holds. Any thread.</summary>
     public int PrefixTensors => _prefixes.Tensors;
 
     /// <summary>Puts a request in the queue. Any thread.</summary>
-    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
-    public void Enqueue(Generation generation) => _queue.Enqueue(generation);
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full. OutOfRange: it would never fit.</exception>
+    public void Enqueue(Generation generation)
+    {
+        var tokens = generation.Request.Prompt.Count + generation.Request.MaxTokens;
+        if (tokens > LongestSequence)
+        {
+            throw new LrtMeshException(ErrorReason.OutOfRange, $"{tokens} tokens of prompt and answer do not fit: at most {LongestSequence} do");
+        }
+
+        _queue.Enqueue(generation);
+    }
 
     /// <summary>Advances everything that is live.</summary>
     public void Step()
     {
         DropStopped();
+        _live.ForEach(sequence => sequence.TakeChanges());
         Admit();
         ReadPrompts();
         if (_ready > 0)
@@ -101,7 +122,7 @@ internal sealed class GenerationLoop : IDisposable
             }
             else if (_live[slot].Generation.IsStopping)
             {
-                _live[slot].Finish(reachedEndOfSequence: false);
+                _live[slot].Finish(GenerationEnd.Stopped);
                 Remove(slot);
             }
         }
@@ -122,7 +143,7 @@ internal sealed class GenerationLoop : IDisposable
                 break;
             }
 
-            var held = Reuses(next) ? _prefixes.Match(next.Prefix) : 0;
+            var held = Reuses(next) ? Held(next) : 0;
             if (Reuses(next) && _live.Skip(_ready).Concat(admitted.Select(one => one.Sequence)).Any(reading => reading.Prefix.AsSpan().CommonPrefixLength(next.Prefix) - held >= WorthWaiting))
             {
                 continue;
@@ -139,7 +160,7 @@ internal sealed class GenerationLoop : IDisposable
         {
             if (Reuses(sequence))
             {
-                sequence.Resume(_prefixes.Restore(sequence.Prefix, _cache, _live.Count));
+                sequence.Resume(_prefixes.Restore(sequence.Prefix.AsSpan(0, Held(sequence)), _cache, _live.Count));
             }
 
             _live.Add(sequence);
@@ -147,7 +168,10 @@ internal sealed class GenerationLoop : IDisposable
 
     }
 
-    /// <summary>Whether one more sequence fits; makes the cache large enough for it. A sequence alone always fits.</summary>
+    /// <summary>
+    /// Whether one more sequence fits, whose slot holds as many tokens as the longest live one may come to have; makes the cache large
+    /// enough for it. What is admitted has room to its end, and is never put off.
+    /// </summary>
     private bool HasRoomFor(LiveSequence next, List<LiveSequence> admitted)
     {
         var slots = _live.Count + admitted.Count + 1;
@@ -157,7 +181,7 @@ internal sealed class GenerationLoop : IDisposable
             return true;
         }
 
-        if (slots > 1 && (long)slots * capacity > _maxTokens)
+        if ((long)slots * capacity > _maxTokens)
         {
             return false;
         }
@@ -170,6 +194,10 @@ internal sealed class GenerationLoop : IDisposable
         return true;
     }
 
+    /// <summary>Positions of a prompt that need not be read; whole pieces where pieces have a fixed size.</summary>
+    private int Held(LiveSequence sequence) =>
+        _prefixes.Match(sequence.Prefix) is var held && _deterministic ? held - (held % FixedTokens) : held;
+
     /// <summary>A prompt that is read by LongRoPE's long angles has keys of its own.</summary>
     private bool Reuses(LiveSequence sequence) => !(sequence.PromptLength > _decoder.Config.AngleSwitch);
 
@@ -177,12 +205,12 @@ internal sealed class GenerationLoop : IDisposable
     private void ReadPrompts()
     {
         MoveReadyOnes();
-        var share = Math.Max(1, PromptTokens / Math.Max(1, _live.Count - _ready));
+        var share = _deterministic ? FixedTokens : Math.Max(1, PromptTokens / Math.Max(1, _live.Count - _ready));
         int Length(int slot) => Math.Min(share, _live[slot].Unread);
         for (int first = _ready, next; first < _live.Count; first = next)
         {
             next = first + 1;
-            while (next < _live.Count && Math.Abs(Length(next) - Length(first)) <= SimilarTokens)
+            while (!_deterministic && next < _live.Count && Math.Abs(Length(next) - Length(first)) <= SimilarTokens)
             {
                 next++;
             }
@@ -242,12 +270,26 @@ internal sealed class GenerationLoop : IDisposable
 
     private void AdvanceReady()
     {
+        // From the last on: one that ends makes room for one that was advanced already.
+        for (var slot = _ready - 1; _deterministic && slot >= 0; slot--)
+        {
+            AdvanceReady(slot, 1);
+        }
+
+        if (!_deterministic)
+        {
+            AdvanceReady(0, _ready);
+        }
+    }
+
+    private void AdvanceReady(int first, int count)
+    {
         using var scope = NewDisposeScope();
-        var sequences = _live.GetRange(0, _ready);
+        var sequences = _live.GetRange(first, count);
         long[] ids = [.. sequences.Select(s => (long)s.Tokens[s.Cached])];
         long[] positions = [.. sequences.Select(s => (long)s.Cached)];
-        var hidden = Advance(sequences, 0, ids, positions, [.. sequences.Select(_ => 1)]); // [ready, 1, width]
-        Choose(_decoder.Logits(hidden.squeeze(1)).Floats().ToArray());
+        var hidden = Advance(sequences, first, ids, positions, [.. sequences.Select(_ => 1)]); // [count, 1, width]
+        Choose(first, _decoder.Logits(hidden.squeeze(1)).Floats().ToArray());
     }
 
     /// <summary>
@@ -299,18 +341,17 @@ internal sealed class GenerationLoop : IDisposable
         return hidden;
     }
 
-    /// <summary>Chooses the next token of the sequences that are ready, and lets those that end leave.</summary>
-    /// <param name="scores">[ready, vocabulary].</param>
-    private void Choose(float[] scores)
+    /// <summary>Chooses the next token of sequences that lie side by side, and lets those that end leave.</summary>
+    /// <param name="first">Slot of the first.</param>
+    /// <param name="scores">[count, vocabulary].</param>
+    private void Choose(int first, float[] scores)
     {
         var vocabulary = _decoder.Config.Vocabulary;
-        for (var slot = (scores.Length / vocabulary) - 1; slot >= 0; slot--)
+        for (var row = (scores.Length / vocabulary) - 1; row >= 0; row--)
         {
-            var sequence = _live[slot];
-            var token = sequence.Sampler.Choose(scores.AsSpan(slot * vocabulary, vocabulary));
-            if (sequence.Take(token, _endOfSequence.Contains(token)))
+            if (_live[first + row].Choose(scores.AsSpan(row * vocabulary, vocabulary), _endOfSequence))
             {
-                Remove(slot);
+                Remove(first + row);
             }
         }
     }

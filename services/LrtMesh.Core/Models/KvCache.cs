@@ -42,11 +42,10 @@ public sealed class KvCache : IDisposable
     /// <summary>Copies the first <paramref name="length"/> positions of one slot to another, so that live slots stay side by side.</summary>
     public void Move(int from, int to, int length)
     {
+        using var scope = NewDisposeScope();
         foreach (var tensor in _keys.Concat(_values))
         {
-            using var source = tensor[from].narrow(0, 0, length);
-            using var destination = tensor[to].narrow(0, 0, length);
-            destination.copy_(source).Dispose();
+            tensor[to].narrow(0, 0, length).copy_(tensor[from].narrow(0, 0, length));
         }
     }
 

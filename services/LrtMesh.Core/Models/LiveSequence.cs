@@ -6,21 +6,20 @@ namespace LrtMesh.Core.Models;
 internal sealed class LiveSequence
 {
     private readonly List<int> _tokens;
+    private readonly Sampler _sampler;
     private TimeSpan _queued;
     private TimeSpan _firstToken;
 
     public LiveSequence(Generation generation, SteeringTable table, int layers)
     {
         Generation = generation;
-        Sampler = new Sampler(generation.Request.Sampling);
+        _sampler = new Sampler(generation.Request.Sampling, generation.Request.Prompt);
         Steering = new SequenceSteering(generation.Request.Plan, table, PromptLength, layers);
         Prefix = Steering.Prefix(generation.Request.Prompt);
         _tokens = [.. generation.Request.Prompt];
     }
 
     public Generation Generation { get; }
-
-    public Sampler Sampler { get; }
 
     public SequenceSteering Steering { get; }
 
@@ -55,31 +54,46 @@ internal sealed class LiveSequence
         Steering.Resume(changes);
     }
 
-    /// <summary>Takes the chosen token in; true if the sequence ended with it.</summary>
-    public bool Take(int token, bool isEndOfSequence)
+    /// <summary>Takes over changes of its steering: they hold from the next token on, and never within the prompt.</summary>
+    public void TakeChanges() => Generation.TakeChanges(plan =>
+    {
+        var from = Math.Max(Cached, PromptLength);
+        Steering.Change(plan, from);
+        return from;
+    });
+
+    /// <summary>Chooses its next token; true if the sequence ended with it.</summary>
+    /// <param name="scores">[vocabulary], overwritten.</param>
+    /// <param name="endOfSequence">The model's end-of-sequence tokens.</param>
+    public bool Choose(Span<float> scores, IReadOnlySet<int> endOfSequence)
     {
         if (Generated == 0)
         {
             _firstToken = Generation.SinceArrival;
         }
 
+        var request = Generation.Request;
+        var own = request.Sampling.Logprobs is null ? [] : scores.ToArray();
+        var token = request.Forced.Count > 0 ? request.Forced[Generated] : _sampler.Choose(scores);
         _tokens.Add(token);
-        var ends = isEndOfSequence && !Generation.Request.IgnoreEndOfSequence;
-        if (!ends)
+        GenerationEnd? end = request.StopTokens.Contains(token) ? GenerationEnd.Stopped
+            : endOfSequence.Contains(token) && !request.IgnoreEndOfSequence ? GenerationEnd.EndOfSequence
+            : null;
+        if (end is null)
         {
-            Generation.Emit(token);
+            Generation.Emit(new GeneratedToken(token, request.Sampling.Logprobs is { } top ? TokenLogprobs.Of(own, token, top) : null));
+            end = Generated < request.MaxTokens ? null : GenerationEnd.MaxTokens;
         }
 
-        if (!ends && Generated < Generation.Request.MaxTokens)
+        if (end is { } why)
         {
-            return false;
+            Finish(why);
         }
 
-        Finish(ends);
-        return true;
+        return end is not null;
     }
 
     /// <summary>Tells how it ended.</summary>
-    public void Finish(bool reachedEndOfSequence) =>
-        Generation.Finish(new GenerationOutcome(reachedEndOfSequence, Generated, Steering.Applied, _queued, _firstToken));
+    public void Finish(GenerationEnd end) =>
+        Generation.Finish(new GenerationOutcome(end, Generated, Steering.Applied, _queued, _firstToken));
 }

@@ -20,13 +20,13 @@ public sealed class LoadedModel : IDisposable
     private readonly ModelThread _thread;
     private bool _disposed;
 
-    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, ChatFormat chat, string digest)
+    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
     {
         Name = name;
         Tokenizer = tokenizer;
         Chat = chat;
         _decoder = decoder;
-        _loop = new GenerationLoop(decoder);
+        _loop = new GenerationLoop(decoder, serving);
         _thread = new ModelThread(name, _loop);
         Description = Describe(digest);
     }
@@ -43,14 +43,18 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Its sizes and digests.</summary>
     public Model Description { get; }
 
+    /// <summary>Tokens of prompt and answer at most: what the context and the memory for keys and values allow.</summary>
+    public int LongestSequence => _loop.LongestSequence;
+
     /// <summary>Tensors that live on between requests: what is held of prompts that were read.</summary>
     public int PrefixTensors => _loop.PrefixTensors;
 
     /// <summary>Loads a model.</summary>
     /// <param name="name">The name by which requests will refer to it.</param>
     /// <param name="folder">A folder in Hugging Face layout.</param>
+    /// <param name="serving">How it serves generation; null: as by default.</param>
     /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor.</exception>
-    public static LoadedModel Load(string name, string folder)
+    public static LoadedModel Load(string name, string folder, ServingOptions? serving = null)
     {
         var tokenizer = Tokenizer.Load(folder);
         var chat = ChatFormat.Load(folder);
@@ -63,7 +67,7 @@ public sealed class LoadedModel : IDisposable
                 $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
         }
 
-        return new LoadedModel(name, decoder, tokenizer, chat, DigestOf(folder, tokenizer));
+        return new LoadedModel(name, decoder, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
     }
 
     /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
@@ -116,7 +120,7 @@ public sealed class LoadedModel : IDisposable
         cancellation);
 
     /// <summary>Puts a sequence in the queue for generation.</summary>
-    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full. OutOfRange: longer than <see cref="LongestSequence"/>.</exception>
     public Generation Generate(GenerationRequest request, CancellationToken cancellation)
     {
         var generation = new Generation(request, cancellation);

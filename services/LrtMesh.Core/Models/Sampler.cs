@@ -7,16 +7,51 @@ namespace LrtMesh.Core.Models;
 /// <param name="TopK">Only the k likeliest; 0: all.</param>
 /// <param name="TopP">Only the likeliest whose probabilities sum to at least this; 1: all.</param>
 /// <param name="Seed">Of the sequence's own random numbers.</param>
-public sealed record SamplingOptions(double Temperature, int TopK, double TopP, ulong Seed);
+public sealed record SamplingOptions(double Temperature, int TopK, double TopP, ulong Seed)
+{
+    /// <summary>The likeliest token each time.</summary>
+    public static SamplingOptions Greedy { get; } = new(Temperature: 0, TopK: 0, TopP: 1, Seed: 0);
+
+    /// <summary>Only tokens with at least this share of the likeliest one's probability; 0: all.</summary>
+    public double MinP { get; init; }
+
+    /// <summary>Divides positive scores of tokens of prompt and answer and multiplies negative ones; 1: nothing.</summary>
+    public double RepetitionPenalty { get; init; } = 1;
+
+    /// <summary>Taken off the scores of the answer's tokens.</summary>
+    public double PresencePenalty { get; init; }
+
+    /// <summary>Taken off a token's score for each time that the answer holds it.</summary>
+    public double FrequencyPenalty { get; init; }
+
+    /// <summary>Added to scores.</summary>
+    public IReadOnlyDictionary<int, float> LogitBias { get; init; } = new Dictionary<int, float>();
+
+    /// <summary>How many of the likeliest tokens are told with each, with their log-probabilities; null: none, and not the token's own.</summary>
+    public int? Logprobs { get; init; }
+}
 
 /// <summary>Chooses one sequence's tokens with random numbers of its own: the same whatever else is in the batch.</summary>
-public sealed class Sampler(SamplingOptions options)
+/// <param name="options">How.</param>
+/// <param name="prompt">The prompt's tokens, for the repetition penalty.</param>
+public sealed class Sampler(SamplingOptions options, IEnumerable<int> prompt)
 {
+    private readonly HashSet<int> _seen = options.RepetitionPenalty == 1 ? [] : [.. prompt];
+    private readonly Dictionary<int, int> _counts = []; // of the answer's tokens
     private ulong _state = options.Seed;
 
-    /// <summary>Chooses a token.</summary>
+    /// <summary>Chooses a token: bias and penalties, temperature, then top-k, top-p and min-p.</summary>
     /// <param name="scores">[vocabulary], overwritten.</param>
     public int Choose(Span<float> scores)
+    {
+        Penalize(scores);
+        var token = Pick(scores);
+        _seen.Add(token);
+        _counts[token] = _counts.GetValueOrDefault(token) + 1;
+        return token;
+    }
+
+    private int Pick(Span<float> scores)
     {
         if (options.Temperature == 0)
         {
@@ -25,7 +60,31 @@ public sealed class Sampler(SamplingOptions options)
 
         TensorPrimitives.Divide(scores, (float)options.Temperature, scores);
         TensorPrimitives.SoftMax(scores, scores);
-        return options.TopK == 0 && options.TopP >= 1 ? Draw(scores) : DrawAmongLikeliest(scores);
+        return options is { TopK: 0, TopP: >= 1, MinP: 0 } ? Draw(scores) : DrawAmongLikeliest(scores);
+    }
+
+    private void Penalize(Span<float> scores)
+    {
+        foreach (var (token, bias) in options.LogitBias)
+        {
+            scores[token] += bias;
+        }
+
+        if (options.RepetitionPenalty != 1)
+        {
+            foreach (var token in _seen)
+            {
+                scores[token] = (float)(scores[token] > 0 ? scores[token] / options.RepetitionPenalty : scores[token] * options.RepetitionPenalty);
+            }
+        }
+
+        if (options.PresencePenalty != 0 || options.FrequencyPenalty != 0)
+        {
+            foreach (var (token, count) in _counts)
+            {
+                scores[token] -= (float)(options.PresencePenalty + (count * options.FrequencyPenalty));
+            }
+        }
     }
 
     private int DrawAmongLikeliest(Span<float> probabilities)
@@ -43,7 +102,8 @@ public sealed class Sampler(SamplingOptions options)
         var kept = 0;
         var mass = 0.0;
         var most = options.TopK == 0 ? order.Length : Math.Min(options.TopK, order.Length);
-        while (kept < most && (kept == 0 || mass < options.TopP))
+        var least = options.MinP * probabilities[order[0]];
+        while (kept < most && (kept == 0 || (mass < options.TopP && probabilities[order[kept]] >= least)))
         {
             mass += probabilities[order[kept++]];
         }

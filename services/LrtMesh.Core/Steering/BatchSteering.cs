@@ -6,8 +6,8 @@ internal sealed class BatchSteering
     private readonly SequenceSteering[] _sequences;
     private readonly long[] _positions;
     private readonly int _length;
-    private readonly Dictionary<int, long[]> _rows = [];
-    private readonly SteeringTap? _tap;
+    private readonly SortedDictionary<(int Layer, int Order, int Looks), LaneRows> _rows = [];
+    private readonly SteeringLane[] _lanes;
 
     /// <summary>The steering of a batch.</summary>
     /// <param name="table">The running batch's table.</param>
@@ -21,48 +21,78 @@ internal sealed class BatchSteering
         _length = positions.Length / _sequences.Length;
         for (var i = 0; i < _sequences.Length; i++)
         {
-            foreach (var layer in _sequences[i].Layers)
+            for (var at = i * _length; !_sequences[i].IsEmpty && at < (i * _length) + real[i]; at++)
             {
-                FillRows(layer, i, real[i]);
+                Add(_sequences[i].At((int)positions[at]), at);
             }
         }
 
-        _tap = _rows.Count == 0 ? null : new SteeringTap(table, _rows);
+        _lanes = [.. _rows.Select(entry => entry.Value.Lane(entry.Key.Layer, entry.Key.Looks))];
+        Tap = _lanes.Length == 0 ? null : new SteeringTap(table, _lanes);
     }
 
     /// <summary>What steers the pass; null: nothing does.</summary>
-    public SteeringTap? Tap => _tap;
+    public SteeringTap? Tap { get; }
 
     /// <summary>Lets the sequences count what the pass did to them.</summary>
     public void Count()
     {
-        foreach (var (layer, rows) in _rows)
+        foreach (var (lane, rows) in _lanes.Zip(_rows.Values))
         {
-            var norms = _tap!.NormsBefore(layer);
-            var projections = _tap.Projections(layer);
-            for (var at = 0; at < rows.Length; at++)
+            var (norms, projections, holds) = (lane.Norms(), lane.Projections(), lane.Condition?.Holds.data<long>().ToArray());
+            for (var at = 0; at < norms.Length; at++)
             {
-                if (rows[at] != 0)
+                if (rows.Tokens[at] is { } row)
                 {
-                    _sequences[at / _length].Count(layer, (int)_positions[at], norms[at], Array.ConvertAll(projections, of => of[at]));
+                    _sequences[at / _length].Took(
+                        (int)_positions[at], row, holds is null || holds[at] != 0, norms[at], Array.ConvertAll(projections, of => of[at]));
                 }
             }
         }
+
+        foreach (var sequence in _sequences)
+        {
+            sequence.ReleaseScheduled();
+        }
     }
 
-    private void FillRows(int layer, int sequence, int real)
+    private void Add(IReadOnlyList<TokenRow> rows, int at)
     {
-        for (var at = sequence * _length; at < (sequence * _length) + real; at++)
+        for (var order = 0; order < rows.Count; order++)
         {
-            if (_sequences[sequence].RowAt(layer, (int)_positions[at]) is var row && row != 0)
+            var looks = rows[order].Condition?.Layer ?? -1;
+            // Without a condition there is one row a layer, and those with conditions come after it.
+            var key = (rows[order].Layer, looks < 0 ? -1 : order, looks);
+            if (!_rows.TryGetValue(key, out var lane))
             {
-                if (!_rows.TryGetValue(layer, out var rows))
-                {
-                    _rows[layer] = rows = new long[_positions.Length];
-                }
-
-                rows[at] = row;
+                _rows[key] = lane = new LaneRows(_positions.Length);
             }
+
+            lane.Tokens[at] = rows[order];
+        }
+    }
+
+    /// <summary>A lane while it is gathered.</summary>
+    private sealed class LaneRows(int tokens)
+    {
+        public TokenRow?[] Tokens { get; } = new TokenRow?[tokens];
+
+        public SteeringLane Lane(int layer, int looks)
+        {
+            var rows = Array.ConvertAll(Tokens, token => (long)(token?.Row ?? 0));
+            if (looks < 0)
+            {
+                return new SteeringLane(layer, rows);
+            }
+
+            var conditions = Array.ConvertAll(Tokens, token => token?.Condition);
+            var probes = conditions.OfType<PlannedCondition>().Select(condition => condition.Direction).Distinct().ToList();
+            return new SteeringLane(layer, rows, new LaneCondition(
+                looks,
+                [.. probes.SelectMany(probe => probe)],
+                Array.ConvertAll(conditions, condition => condition is null ? 0L : probes.IndexOf(condition.Direction)),
+                Array.ConvertAll(conditions, condition => condition?.Threshold ?? 0),
+                Array.ConvertAll(conditions, condition => condition is { Below: true } ? -1f : 1f)));
         }
     }
 }

@@ -2,41 +2,11 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Core.Steering;
 
-/// <summary>One steering of a request, resolved: what is done to the hidden state, where.</summary>
-/// <param name="Vector">The vector, with digest and provenance.</param>
-/// <param name="Layer">The layer whose output is steered.</param>
-/// <param name="Positions">Which tokens.</param>
-/// <param name="Operator">Add or ablate.</param>
-/// <param name="Direction">What is added, or the unit direction that is taken out, [width].</param>
-public sealed record PlannedSteering(SteeringVector Vector, int Layer, PositionRule Positions, SteeringOperator Operator, float[] Direction)
-{
-    /// <summary>Whether a token is steered. Positions are absolute, so a KV cache changes nothing.</summary>
-    public bool AppliesAt(int position, int promptLength) => Positions switch
-    {
-        PositionRule.All => true,
-        PositionRule.Prompt => position < promptLength,
-        PositionRule.Generated => position >= promptLength,
-        PositionRule.LastPromptToken => position == promptLength - 1,
-        PositionRule.FromLastPromptToken => position >= promptLength - 1,
-        _ => throw new InvalidOperationException($"{Positions} is resolved before a plan is made"),
-    };
-
-    /// <summary>What steerings in a row do to a token, as 128 bits that nothing else has.</summary>
-    public static UInt128 Fingerprint(IEnumerable<PlannedSteering> steerings)
-    {
-        using var digest = new ContentDigest();
-        foreach (var steering in steerings)
-        {
-            digest.Add(steering.Layer).Add((int)steering.Operator).Add(steering.Direction);
-        }
-
-        return digest.Finish128();
-    }
-}
-
 /// <summary>The steering of one request, resolved once and checked whole: a request that names a vector is steered by it or fails.</summary>
 public sealed class SteeringPlan
 {
+    private const int MaxSteerings = 64; // a live sequence keeps one bit for each
+
     private SteeringPlan(IReadOnlyList<PlannedSteering> steerings) => Steerings = steerings;
 
     /// <summary>No steering.</summary>
@@ -47,24 +17,28 @@ public sealed class SteeringPlan
 
     /// <summary>Resolves and checks what a request asks for.</summary>
     /// <param name="requested">The request's <c>steering</c>.</param>
+    /// <param name="field">Its proto path.</param>
     /// <param name="model">The model that generates.</param>
-    /// <param name="find">Reads a vector from the store.</param>
+    /// <param name="longest">Tokens of prompt and answer at most.</param>
+    /// <param name="vectors">Where vectors come from.</param>
     /// <param name="cancellation">Ends the reading.</param>
     /// <exception cref="LrtMeshException">
-    /// InvalidArgument with every wrong field at once; NotFound for an unknown vector; FailedPrecondition for one of another model.
+    /// InvalidArgument with every wrong field at once; NotFound for an unknown vector or map; FailedPrecondition for one of another model.
     /// </exception>
     public static async Task<SteeringPlan> ResolveAsync(
-        IReadOnlyList<V1.Steering> requested,
-        Model model,
-        Func<string, CancellationToken, Task<SteeringVector>> find,
-        CancellationToken cancellation)
+        IReadOnlyList<V1.Steering> requested, string field, Model model, int longest, VectorSource vectors, CancellationToken cancellation)
     {
         if (requested.Count == 0)
         {
             return None;
         }
 
-        var wrong = requested.SelectMany((steering, i) => Check(steering, $"steering[{i}]", model)).ToList();
+        var wrong = requested.SelectMany((steering, i) => SteeringCheck.Violations(steering, $"{field}[{i}]", model, longest)).ToList();
+        if (requested.Count > MaxSteerings)
+        {
+            wrong.Add(new Violation(field, $"must be at most {MaxSteerings} entries, not {requested.Count}"));
+        }
+
         if (wrong.Count > 0)
         {
             throw new LrtMeshException(ErrorReason.InvalidArgument, wrong);
@@ -73,87 +47,61 @@ public sealed class SteeringPlan
         var planned = new List<PlannedSteering>(requested.Count);
         for (var i = 0; i < requested.Count; i++)
         {
-            var vector = await find(requested[i].Vector, cancellation);
-            CheckFits(vector.Info, $"steering[{i}].vector", model);
-            planned.Add(Plan(requested[i], vector));
+            planned.Add(await PlanAsync(requested[i], $"{field}[{i}]", model, vectors, cancellation));
+            if (planned.SkipLast(1).Any(earlier => Contradict(earlier, planned[i])))
+            {
+                throw LrtMeshException.Invalid(
+                    $"{field}[{i}]", $"undoes an earlier entry: both set the projection on '{planned[i].Vector.Info.Name}' at layer {planned[i].Layer} for the same tokens");
+            }
         }
 
         return new SteeringPlan(planned);
     }
 
-    private static PlannedSteering Plan(V1.Steering steering, SteeringVector vector)
+    private static async Task<PlannedSteering> PlanAsync(V1.Steering steering, string field, Model model, VectorSource vectors, CancellationToken cancellation)
     {
-        var scale = steering.Unit == CoefficientUnit.RawVector ? steering.Coefficient : steering.Coefficient / vector.Info.Norm;
+        var vector = await vectors.OfAsync(steering, field, model, cancellation);
+        var changesAlong = steering.Operator is SteeringOperator.Ablate or SteeringOperator.Clamp;
+        var length = steering.Unit == CoefficientUnit.RawVector ? steering.Coefficient * vector.Info.Norm : steering.Coefficient;
+        var scale = (changesAlong ? 1 : length) / vector.Info.Norm;
+        var layer = steering.HasLayer ? (int)steering.Layer : (int)vector.Info.Layer;
         return new PlannedSteering(
             vector,
-            steering.HasLayer ? (int)steering.Layer : (int)vector.Info.Layer,
+            layer,
             steering.Positions == PositionRule.Unspecified ? PositionRule.All : steering.Positions,
             steering.Operator == SteeringOperator.Unspecified ? SteeringOperator.Add : steering.Operator,
-            Array.ConvertAll(vector.Elements, element => (float)(scale * element)));
+            Array.ConvertAll(vector.Elements, element => (float)(scale * element)))
+        {
+            Projection = steering.Operator == SteeringOperator.Clamp ? length : 0,
+            Ranges = [.. steering.Ranges.Select(range => ((int)range.Start, range.HasEnd ? (int)Math.Min(range.End, int.MaxValue) : int.MaxValue))],
+            PreservesNorm = steering.PreserveNorm,
+            Schedule = [.. steering.Schedule.Select(point => ((int)point.Token, point.Factor))],
+            Condition = steering.Condition is { } condition ? await PlanAsync(condition, layer, $"{field}.condition", model, vectors, cancellation) : null,
+        };
     }
 
-    private static IEnumerable<Violation> Check(V1.Steering steering, string path, Model model)
+    private static async Task<PlannedCondition> PlanAsync(
+        SteeringCondition condition, int steered, string field, Model model, VectorSource vectors, CancellationToken cancellation)
     {
-        if (steering.Vector.Length == 0)
+        var probe = await vectors.FindAsync(condition.Probe, $"{field}.probe", model, cancellation);
+        var layer = condition.HasLayer ? (int)condition.Layer : (int)probe.Info.Layer;
+        if (layer > steered)
         {
-            yield return new($"{path}.vector", "must name a stored vector");
+            throw LrtMeshException.Invalid(
+                $"{field}.layer", $"must be at most {steered}, the layer that is steered, and it is {layer}: what a later layer shows is not known yet");
         }
 
-        if (!double.IsFinite(steering.Coefficient))
-        {
-            yield return new($"{path}.coefficient", $"must be a finite number, and it is {steering.Coefficient}");
-        }
-
-        if (!Enum.IsDefined(steering.Operator))
-        {
-            yield return new($"{path}.operator", $"{(int)steering.Operator} is not a SteeringOperator");
-        }
-
-        if (steering.Operator == SteeringOperator.Ablate && steering.Coefficient != 1)
-        {
-            yield return new($"{path}.coefficient", $"must be 1 to ablate, and it is {steering.Coefficient}: the direction is taken out whole");
-        }
-
-        if (steering.Operator == SteeringOperator.Ablate && steering.Unit == CoefficientUnit.RawVector)
-        {
-            yield return new($"{path}.unit", "must be the unit vector to ablate: the vector's length plays no part");
-        }
-
-        if (!Enum.IsDefined(steering.Unit))
-        {
-            yield return new($"{path}.unit", $"{(int)steering.Unit} is not a CoefficientUnit");
-        }
-
-        if (!Enum.IsDefined(steering.Positions))
-        {
-            yield return new($"{path}.positions", $"{(int)steering.Positions} is not a PositionRule");
-        }
-
-        if (steering.HasLayer && steering.Layer >= model.Layers)
-        {
-            yield return new($"{path}.layer", $"must be 0 to {model.Layers - 1} for {model.Name}, and it is {steering.Layer}");
-        }
+        return new PlannedCondition(
+            layer,
+            Array.ConvertAll(probe.Elements, element => (float)(element / probe.Info.Norm)),
+            (float)condition.Threshold,
+            condition.Below,
+            condition.Scope == ConditionScope.Prompt);
     }
 
-    private static void CheckFits(Vector vector, string path, Model model)
-    {
-        if (vector.Width != model.Width)
-        {
-            throw LrtMeshException.Mismatch(
-                path, $"'{vector.Name}' is {vector.Width} wide and {model.Name} is {model.Width}: a vector of {vector.Model} reaches another model by a map (TransferVector)");
-        }
-
-        if (vector.ModelDigest.Length > 0 ? vector.ModelDigest != model.Digest : vector.Model != model.Name)
-        {
-            throw LrtMeshException.Mismatch(
-                path, $"'{vector.Name}' belongs to {vector.Model} ({Short(vector.ModelDigest)}), and this is {model.Name} ({Short(model.Digest)}): learn it on this model or transfer it");
-        }
-
-        if (vector.Layer >= model.Layers)
-        {
-            throw LrtMeshException.Mismatch(path, $"'{vector.Name}' is for layer {vector.Layer}, and {model.Name} has {model.Layers} layers");
-        }
-    }
-
-    private static string Short(string digest) => digest.Length > 19 ? digest[..19] : "no digest";
+    /// <summary>Whether two set the same projection at the same place: whatever the first does is undone.</summary>
+    private static bool Contradict(PlannedSteering one, PlannedSteering other) =>
+        one.Operator != SteeringOperator.Add && other.Operator != SteeringOperator.Add && one.Condition is null && other.Condition is null
+        && one.Projection != other.Projection && one.Layer == other.Layer && one.Vector.Info.Digest == other.Vector.Info.Digest
+        && one.Positions == other.Positions && one.Ranges.SequenceEqual(other.Ranges);
 }

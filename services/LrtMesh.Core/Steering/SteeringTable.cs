@@ -8,7 +8,8 @@ namespace LrtMesh.Core.Steering;
 /// What a running batch does to its hidden states: for each steered layer a table [rows, width] of what is added, whose row 0 is
 /// all zeros, and for each token an index into it. However many vectors a batch holds, a layer costs one gather and one add, and an
 /// unsteered token gets + 0, which changes no bit. Where tokens have directions taken out, there is a second table of those, and a
-/// third where one token has two, with the same rows; a row of zeros there takes nothing out. Lives on the model thread.
+/// third where one token has two, with the same rows; a row of zeros there takes nothing out. Where tokens keep their length, one
+/// more says which. Lives on the model thread.
 /// </summary>
 public sealed class SteeringTable(int width) : IDisposable
 {
@@ -49,6 +50,9 @@ public sealed class SteeringTable(int width) : IDisposable
     /// <summary>Unit directions that are taken out at a layer, one table after the other, each [rows, width].</summary>
     public IReadOnlyList<Tensor> Removed(int layer) => _layers[layer].Removed;
 
+    /// <summary>1 for the rows at a layer whose outcome is scaled back to the length before, 0 for others, [rows, 1]; null: there are none.</summary>
+    public Tensor? Preserved(int layer) => _layers[layer].Preserved;
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -69,6 +73,8 @@ public sealed class SteeringTable(int width) : IDisposable
         public Tensor Added { get; private set; } = zeros(InitialRows, width).DetachFromDisposeScope();
 
         public IReadOnlyList<Tensor> Removed => _removed;
+
+        public Tensor? Preserved { get; private set; }
 
         public int Acquire(TokenChange change)
         {
@@ -95,6 +101,16 @@ public sealed class SteeringTable(int width) : IDisposable
                 }
             }
 
+            if (change.PreservesNorm && Preserved is null)
+            {
+                Preserved = zeros(Added.size(0), 1).DetachFromDisposeScope();
+            }
+
+            if (Preserved is not null)
+            {
+                Preserved.Floats()[row] = change.PreservesNorm ? 1 : 0;
+            }
+
             return row;
         }
 
@@ -109,6 +125,7 @@ public sealed class SteeringTable(int width) : IDisposable
         {
             Added.Dispose();
             _removed.ForEach(table => table.Dispose());
+            Preserved?.Dispose();
         }
 
         private Span<float> Row(Tensor table, int row) => table.Floats().Slice(row * width, width);
@@ -122,16 +139,18 @@ public sealed class SteeringTable(int width) : IDisposable
                 _removed[i] = Grown(_removed[i]);
             }
 
+            Preserved = Preserved is null ? null : Grown(Preserved);
+
             for (var row = (2 * rows) - 1; row >= rows; row--)
             {
                 _free.Push(row);
             }
         }
 
-        private Tensor Grown(Tensor old)
+        private static Tensor Grown(Tensor old)
         {
             var rows = old.size(0);
-            var grown = zeros(2 * rows, width).DetachFromDisposeScope();
+            var grown = zeros(2 * rows, old.size(1)).DetachFromDisposeScope();
             using (var part = grown.narrow(0, 0, rows))
             {
                 part.copy_(old).Dispose();
@@ -140,43 +159,5 @@ public sealed class SteeringTable(int width) : IDisposable
             old.Dispose();
             return grown;
         }
-    }
-}
-
-/// <summary>Steers a batch by its rows of the steering table, and keeps what is needed to prove it.</summary>
-/// <param name="table">The table.</param>
-/// <param name="rows">For each steered layer the row of each token, [batch·seq].</param>
-public sealed class SteeringTap(SteeringTable table, IReadOnlyDictionary<int, long[]> rows) : Tap
-{
-    private readonly Dictionary<int, Tensor> _norms = [];
-    private readonly Dictionary<int, Tensor[]> _projections = [];
-
-    /// <summary>Lengths of a steered layer's hidden states before the change, [batch·seq].</summary>
-    public float[] NormsBefore(int layer) => _norms[layer].Floats().ToArray();
-
-    /// <summary>For each table of directions taken out at a layer, the projections of the hidden states on them, [batch·seq].</summary>
-    public float[][] Projections(int layer) => [.. _projections[layer].Select(projections => projections.Floats().ToArray())];
-
-    /// <inheritdoc/>
-    public override Tensor AfterBlock(int layer, Tensor hidden)
-    {
-        if (!rows.TryGetValue(layer, out var index))
-        {
-            return hidden;
-        }
-
-        _norms[layer] = linalg.norm(hidden, dims: [-1L]).flatten();
-        var at = tensor(index, ScalarType.Int64);
-        var removed = table.Removed(layer);
-        _projections[layer] = new Tensor[removed.Count];
-        for (var i = 0; i < removed.Count; i++)
-        {
-            var direction = removed[i].index_select(0, at).view(hidden.shape); // [batch, seq, width]
-            var projection = (hidden * direction).sum(-1, keepdim: true); // [batch, seq, 1]
-            _projections[layer][i] = projection.flatten();
-            hidden = hidden - (projection * direction);
-        }
-
-        return hidden + table.Added(layer).index_select(0, at).view(hidden.shape); // [batch, seq, width]
     }
 }

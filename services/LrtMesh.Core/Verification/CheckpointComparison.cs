@@ -85,7 +85,7 @@ public sealed class CheckpointComparison
         var layer = plan.Steerings[0].Layer;
         var rows = new long[_reference.Rows * _reference.Tokens];
         Array.Fill(rows, table.Acquire(layer, new TokenChange(plan.Steerings)));
-        var hidden = _decoder.Read(Ids(), new SteeringTap(table, new Dictionary<int, long[]> { [layer] = rows }));
+        var hidden = _decoder.Read(Ids(), new SteeringTap(table, [new SteeringLane(layer, rows)]));
         return Compare(name, () => _decoder.Logits(hidden), _decoder.Config.Vocabulary);
     }
 
@@ -101,15 +101,14 @@ public sealed class CheckpointComparison
         var ablates = steeringOperator == SteeringOperator.Ablate;
         var steering = new V1.Steering
         {
-            Vector = "steer.vector",
+            Given = TensorCodec.Encode(_reference.Floats("steer.vector", _decoder.Config.Width), _decoder.Config.Width),
+            Layer = (uint)layer,
             Operator = steeringOperator,
             Coefficient = ablates ? 1 : _reference.Floats("steer.alpha", 1)[0],
             Unit = ablates ? CoefficientUnit.UnitVector : CoefficientUnit.RawVector,
         };
         var model = new Model { Name = Name, Layers = (uint)_decoder.Config.Layers, Width = (uint)_decoder.Config.Width };
-        var vector = SteeringVector.Create(
-            new Vector { Name = steering.Vector, Model = Name, Layer = (uint)layer }, _reference.Floats("steer.vector", _decoder.Config.Width));
-        return SteeringPlan.ResolveAsync([steering], model, (_, _) => Task.FromResult(vector), CancellationToken.None).GetAwaiter().GetResult();
+        return SteeringPlan.ResolveAsync([steering], "steering", model, _decoder.Config.Context, VectorSource.Given, CancellationToken.None).GetAwaiter().GetResult();
     }
 
     private CheckpointReport CompareGreedy(CheckpointReport report)
@@ -159,10 +158,9 @@ public sealed class CheckpointComparison
     /// <returns>For each row its ids, without an end-of-sequence token that ended it, and how many tokens were generated, with it.</returns>
     private (int[] Ids, int Tokens)[] Generate(int length, bool ignoreEndOfSequence)
     {
-        using var loop = new GenerationLoop(_decoder);
-        var greedy = new SamplingOptions(Temperature: 0, TopK: 0, TopP: 1, Seed: 0);
+        using var loop = new GenerationLoop(_decoder, new ServingOptions());
         var generations = _reference.InputIds.Chunk((int)_reference.Tokens).Select(row => new Generation(
-            new GenerationRequest([.. row.Select(id => (int)id)], greedy, length, ignoreEndOfSequence, SteeringPlan.None), CancellationToken.None)).ToArray();
+            new GenerationRequest([.. row.Select(id => (int)id)], SamplingOptions.Greedy, length, ignoreEndOfSequence, SteeringPlan.None), CancellationToken.None)).ToArray();
         Array.ForEach(generations, loop.Enqueue);
         while (loop.HasWork)
         {
@@ -175,9 +173,9 @@ public sealed class CheckpointComparison
     private static int[] ReadAll(Generation generation)
     {
         var ids = new List<int>();
-        while (generation.Tokens.TryRead(out var id))
+        while (generation.Tokens.TryRead(out var token))
         {
-            ids.Add(id);
+            ids.Add(token.Id);
         }
 
         return [.. ids];

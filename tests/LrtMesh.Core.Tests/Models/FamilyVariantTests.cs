@@ -69,10 +69,10 @@ public sealed class FamilyVariantTests : IDisposable
     {
         NativeTorch.EnsureLoaded();
         using var decoder = FamilyVariants.Decoder(FamilyVariants.All["phi3, longrope"], seed: 5);
-        using var loop = new GenerationLoop(decoder);
+        using var loop = new GenerationLoop(decoder, new ServingOptions());
         var prompts = new[] { 5, 7, 8, 12 }.Select(length => Enumerable.Range(0, length).Select(i => i * 11 % 50).ToArray()).ToArray();
         var generations = prompts.Select(prompt => new Core.Models.Generation(
-            new GenerationRequest(prompt, new SamplingOptions(0, 0, 1, 0), MaxTokens: 8, IgnoreEndOfSequence: true, SteeringPlan.None),
+            new GenerationRequest(prompt, SamplingOptions.Greedy, MaxTokens: 8, IgnoreEndOfSequence: true, SteeringPlan.None),
             TestContext.Current.CancellationToken)).ToArray();
         Array.ForEach(generations, loop.Enqueue);
         while (loop.HasWork)
@@ -86,8 +86,8 @@ public sealed class FamilyVariantTests : IDisposable
             await foreach (var token in generations[i].Tokens.ReadAllAsync(TestContext.Current.CancellationToken))
             {
                 var scores = decoder.Logits(decoder.Read(tensor(tokens.ToArray()).unsqueeze(0), tap: null))[0, -1];
-                Assert.Equal(scores.argmax().item<long>(), token);
-                tokens.Add(token);
+                Assert.Equal(scores.argmax().item<long>(), token.Id);
+                tokens.Add(token.Id);
             }
 
             Assert.Equal(prompts[i].Length + 8, tokens.Count);

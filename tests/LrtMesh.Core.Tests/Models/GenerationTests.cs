@@ -1,6 +1,7 @@
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.V1;
+using LrtMesh.Core.Tests.Steering;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Models;
@@ -103,7 +104,7 @@ public sealed class GenerationTests : IDisposable
     public async Task A_cancelled_request_stops_and_the_others_go_on()
     {
         using var cancellation = new CancellationTokenSource();
-        var cancelled = _model.Generate(Request(0, 90, SteeringPlan.None), cancellation.Token);
+        var cancelled = _model.Generate(Request(0, 80, SteeringPlan.None), cancellation.Token);
         var other = _model.Generate(Request(1, 20, SteeringPlan.None), TestContext.Current.CancellationToken);
         await cancelled.Tokens.ReadAsync(TestContext.Current.CancellationToken);
         await cancellation.CancelAsync();
@@ -141,9 +142,9 @@ public sealed class GenerationTests : IDisposable
     private static async Task<int[]> Ids(Core.Models.Generation generation)
     {
         var ids = new List<int>();
-        await foreach (var id in generation.Tokens.ReadAllAsync(TestContext.Current.CancellationToken))
+        await foreach (var token in generation.Tokens.ReadAllAsync(TestContext.Current.CancellationToken))
         {
-            ids.Add(id);
+            ids.Add(token.Id);
         }
 
         await generation.Outcome;
@@ -155,7 +156,7 @@ public sealed class GenerationTests : IDisposable
         var random = new Random(prompt);
         return new GenerationRequest(
             [.. Enumerable.Range(0, 1 + random.Next(12)).Select(_ => random.Next(300))],
-            new SamplingOptions(Temperature: 0, TopK: 0, TopP: 1, Seed: 0), maxTokens, IgnoreEndOfSequence: true, plan);
+            SamplingOptions.Greedy, maxTokens, IgnoreEndOfSequence: true, plan);
     }
 
     private Task<SteeringPlan> Plan(int layer, double coefficient, int seed, PositionRule rule = PositionRule.All)
@@ -166,6 +167,6 @@ public sealed class GenerationTests : IDisposable
             [.. Enumerable.Range(0, (int)_model.Description.Width).Select(_ => (float)(random.NextDouble() - 0.5))]);
         return SteeringPlan.ResolveAsync(
             [new V1.Steering { Vector = vector.Info.Name, Coefficient = coefficient, Positions = rule }],
-            _model.Description, (_, _) => Task.FromResult(vector), TestContext.Current.CancellationToken);
+            "steering", _model.Description, 96, Vectors.Always(vector), TestContext.Current.CancellationToken);
     }
 }

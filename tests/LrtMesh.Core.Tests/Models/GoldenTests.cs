@@ -73,10 +73,10 @@ public sealed class GoldenTests(ITestOutputHelper output) : IDisposable
 
     private static async Task<List<(long[] Ids, GenerationOutcome Outcome)>> Greedy(Decoder decoder, Tensor ids, bool ignoreEnds)
     {
-        using var loop = new GenerationLoop(decoder);
+        using var loop = new GenerationLoop(decoder, new ServingOptions());
         var generations = Enumerable.Range(0, (int)ids.size(0)).Select(row => new Core.Models.Generation(
             new GenerationRequest(
-                [.. ids[row].data<long>().ToArray().Select(id => (int)id)], new SamplingOptions(0, 0, 1, 0), Generated, ignoreEnds, SteeringPlan.None),
+                [.. ids[row].data<long>().ToArray().Select(id => (int)id)], SamplingOptions.Greedy, Generated, ignoreEnds, SteeringPlan.None),
             TestContext.Current.CancellationToken)).ToList();
         generations.ForEach(loop.Enqueue);
         while (loop.HasWork)
@@ -90,7 +90,7 @@ public sealed class GoldenTests(ITestOutputHelper output) : IDisposable
             var tokens = new List<long>();
             while (generation.Tokens.TryRead(out var token))
             {
-                tokens.Add(token);
+                tokens.Add(token.Id);
             }
 
             rows.Add(([.. tokens], await generation.Outcome));

@@ -1,6 +1,7 @@
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.V1;
+using LrtMesh.Core.Tests.Steering;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Models;
@@ -79,14 +80,14 @@ public sealed class PrefixReuseTests : IDisposable
     }
 
     private static Core.Models.Generation Start(LoadedModel model, int[] prompt, SteeringPlan plan) => model.Generate(
-        new GenerationRequest(prompt, new SamplingOptions(Temperature: 0, TopK: 0, TopP: 1, Seed: 0), MaxTokens: 8, IgnoreEndOfSequence: true, plan),
+        new GenerationRequest(prompt, SamplingOptions.Greedy, MaxTokens: 8, IgnoreEndOfSequence: true, plan),
         TestContext.Current.CancellationToken);
 
     private static Task<(int[] Ids, Core.Models.AppliedSteering Applied)> Run(LoadedModel model, int[] prompt, SteeringPlan plan) => Read(Start(model, prompt, plan));
 
     private static async Task<(int[] Ids, Core.Models.AppliedSteering Applied)> Read(Core.Models.Generation generation)
     {
-        var ids = await generation.Tokens.ReadAllAsync(TestContext.Current.CancellationToken).ToArrayAsync(TestContext.Current.CancellationToken);
+        var ids = await generation.Tokens.ReadAllAsync(TestContext.Current.CancellationToken).Select(token => token.Id).ToArrayAsync(TestContext.Current.CancellationToken);
         return (ids, (await generation.Outcome).Steering.SingleOrDefault()!);
     }
 
@@ -98,6 +99,6 @@ public sealed class PrefixReuseTests : IDisposable
             [.. Enumerable.Range(0, (int)_warm.Description.Width).Select(_ => (float)(random.NextDouble() - 0.5))]);
         return SteeringPlan.ResolveAsync(
             [new V1.Steering { Vector = vector.Info.Name, Coefficient = steeringOperator == SteeringOperator.Ablate ? 1 : 9, Operator = steeringOperator, Positions = rule }],
-            _warm.Description, (_, _) => Task.FromResult(vector), TestContext.Current.CancellationToken);
+            "steering", _warm.Description, 96, Vectors.Always(vector), TestContext.Current.CancellationToken);
     }
 }

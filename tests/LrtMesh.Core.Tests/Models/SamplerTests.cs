@@ -39,9 +39,48 @@ public sealed class SamplerTests
         Assert.NotEqual(Draw(options, 500), Draw(options with { Seed = 100 }, 500));
     }
 
+    [Theory]
+    [InlineData(0.19, new[] { 0, 1, 2, 3 })]
+    [InlineData(0.21, new[] { 0, 1, 2 })]
+    [InlineData(0.5, new[] { 0, 1 })]
+    [InlineData(1, new[] { 0 })]
+    public void Min_p_is_a_share_of_the_likeliest(double minP, int[] left) =>
+        Assert.Equal(left, Draw(new SamplingOptions(1, 0, 1, 3) { MinP = minP }, 2000).Keys.Order());
+
+    [Fact]
+    public void Penalties_and_bias_change_the_scores_as_defined()
+    {
+        int Likeliest(SamplingOptions options, int[] prompt, params float[] scores) => new Sampler(options, prompt).Choose((float[])scores.Clone());
+        int[] Answer(SamplingOptions options, int tokens, params float[] scores)
+        {
+            var sampler = new Sampler(options, []);
+            return [.. Enumerable.Range(0, tokens).Select(_ => sampler.Choose((float[])scores.Clone()))];
+        }
+
+        var greedy = SamplingOptions.Greedy;
+        Assert.Equal(1, Likeliest(greedy with { LogitBias = new Dictionary<int, float> { [1] = 2 } }, [], 1, 0, -1));
+        // Divided where positive, multiplied where negative.
+        Assert.Equal(1, Likeliest(greedy with { RepetitionPenalty = 2 }, [0], 1, 0.6f));
+        Assert.Equal(1, Likeliest(greedy with { RepetitionPenalty = 2 }, [0], -1, -1.5f));
+        Assert.Equal(0, Likeliest(greedy with { PresencePenalty = 2, FrequencyPenalty = 2 }, [0], 1, 0.6f)); // the prompt does not count
+        Assert.Equal([0, 1, 0, 0], Answer(greedy with { PresencePenalty = 1 }, 4, 1.5f, 1));
+        Assert.Equal([0, 0, 1, 0], Answer(greedy with { FrequencyPenalty = 0.3 }, 4, 1.5f, 1));
+    }
+
+    [Fact]
+    public void Logprobs_are_the_softmax_of_the_scores()
+    {
+        var scores = Probabilities.Select(p => (float)Math.Log(p) + 3).ToArray();
+        var logprobs = TokenLogprobs.Of(scores, chosen: 2, top: 3);
+        Assert.Equal(Math.Log(0.15), logprobs.Chosen, 1e-6);
+        Assert.Equal([0, 1, 2], logprobs.Top.Select(top => top.Token));
+        Assert.All(logprobs.Top, top => Assert.Equal(Math.Log(Probabilities[top.Token]), top.Logprob, 1e-6));
+        Assert.Empty(TokenLogprobs.Of(scores, 0, top: 0).Top);
+    }
+
     private static Dictionary<int, int> Draw(SamplingOptions options, int draws)
     {
-        var sampler = new Sampler(options);
+        var sampler = new Sampler(options, []);
         var counts = new Dictionary<int, int>();
         for (var i = 0; i < draws; i++)
         {

@@ -32,7 +32,7 @@ public sealed class SteeringTableTests : IDisposable
         var rows = new long[24];
         rows.AsSpan(6, 6).Fill(first);
         rows.AsSpan(18, 6).Fill(second);
-        var steered = decoder.Logits(decoder.Read(ids, new SteeringTap(table, new Dictionary<int, long[]> { [1] = rows })));
+        var steered = decoder.Logits(decoder.Read(ids, new SteeringTap(table, [new SteeringLane(1, rows)])));
 
         foreach (var sequence in new[] { 0, 2 })
         {
@@ -57,7 +57,8 @@ public sealed class SteeringTableTests : IDisposable
         var ids = randint(0, 300, [1, 5], ScalarType.Int64);
         var capture = new CaptureTap([2]);
         decoder.Read(ids, capture);
-        var tap = new SteeringTap(table, new Dictionary<int, long[]> { [2] = rows });
+        var lane = new SteeringLane(2, rows);
+        var tap = new SteeringTap(table, [lane]);
         var steered = decoder.Read(ids, tap);
 
         var difference = (steered - capture[2]).view(-1).Floats().ToArray();
@@ -66,7 +67,7 @@ public sealed class SteeringTableTests : IDisposable
             Assert.Equal(direction[i % 32], difference[i], 4);
         }
 
-        Assert.Equal(linalg.norm(capture[2], dims: [-1L]).view(-1).Floats().ToArray(), tap.NormsBefore(2));
+        Assert.Equal(linalg.norm(capture[2], dims: [-1L]).view(-1).Floats().ToArray(), lane.Norms());
     }
 
     [Fact]
@@ -92,15 +93,19 @@ public sealed class SteeringTableTests : IDisposable
     }
 
     [Fact]
-    public void What_is_ablated_and_added_in_a_row_is_done_one_after_the_other()
+    public void What_is_ablated_clamped_and_added_in_a_row_is_done_one_after_the_other()
     {
         using var noGrad = no_grad();
         using var scope = NewDisposeScope();
         using var decoder = Checkpoint.Load(_checkpoint.Folder, ScalarType.Float32);
         using var table = new SteeringTable(32);
-        // Sequence 0: add, ablate, add, ablate. Sequence 1: one ablation. Sequence 2: nothing.
-        PlannedSteering[] several = [Step(1, ablates: false), Step(2, ablates: true), Step(3, ablates: false), Step(4, ablates: true)];
-        PlannedSteering[] one = [Step(5, ablates: true)];
+        // Sequence 0: add, ablate, clamp, add, ablate. Sequence 1: a clamp that keeps the length. Sequence 2: nothing.
+        PlannedSteering[] several =
+        [
+            Step(1, SteeringOperator.Add), Step(2, SteeringOperator.Ablate), Step(6, SteeringOperator.Clamp) with { Projection = -1.5 },
+            Step(3, SteeringOperator.Add), Step(4, SteeringOperator.Ablate),
+        ];
+        PlannedSteering[] one = [Step(5, SteeringOperator.Clamp) with { Projection = 2, PreservesNorm = true }];
         var (severalChange, oneChange) = (new TokenChange(several), new TokenChange(one));
         var rows = new long[15];
         rows.AsSpan(0, 5).Fill(table.Acquire(1, severalChange));
@@ -108,7 +113,8 @@ public sealed class SteeringTableTests : IDisposable
         var ids = randint(0, 300, [3, 5], ScalarType.Int64);
         var plain = new CaptureTap([1]);
         decoder.Read(ids, plain);
-        var tap = new SteeringTap(table, new Dictionary<int, long[]> { [1] = rows });
+        var lane = new SteeringLane(1, rows);
+        var tap = new SteeringTap(table, [lane]);
         var steered = new LastOf(tap);
         decoder.Read(ids, steered);
 
@@ -118,17 +124,26 @@ public sealed class SteeringTableTests : IDisposable
         {
             var expected = Array.ConvertAll(before[(token * 32)..((token + 1) * 32)], h => (double)h);
             var steps = token < 5 ? several : token < 10 ? one : [];
-            var ablations = 0;
+            var lengths = new List<double>();
             foreach (var step in steps)
             {
-                var projection = step.Operator == SteeringOperator.Ablate ? expected.Zip(step.Direction, (h, u) => h * u).Sum() : -1;
-                if (step.Operator == SteeringOperator.Ablate)
-                {
-                    var measured = tap.Projections(1)[ablations][token];
-                    Assert.Equal(Math.Abs(projection), (token < 5 ? severalChange : oneChange).RemovedLength(ablations++, measured), 1e-5);
-                }
+                var projection = expected.Zip(step.Direction, (h, u) => h * u).Sum();
+                var wanted = step.Operator == SteeringOperator.Clamp ? step.Projection : 0;
+                var change = step.Operator == SteeringOperator.Add ? 1 : wanted - projection;
+                lengths.Add(Math.Abs(change) * Math.Sqrt(step.Direction.Sum(element => (double)element * element)));
+                expected = [.. expected.Zip(step.Direction, (h, u) => h + (change * u))];
+            }
 
-                expected = [.. expected.Zip(step.Direction, (h, u) => h - (projection * u))];
+            if (token is >= 5 and < 10)
+            {
+                var scale = Norm(before.AsSpan(token * 32, 32)) / Math.Sqrt(expected.Sum(h => h * h));
+                expected = [.. expected.Select(h => h * scale)];
+            }
+
+            if (steps.Length > 0)
+            {
+                var measured = (token < 5 ? severalChange : oneChange).Lengths([.. lane.Projections().Select(of => of[token])]);
+                Assert.All(lengths.Zip(measured), pair => Assert.Equal(pair.First, pair.Second, 1e-5));
             }
 
             for (var i = 0; i < 32; i++)
@@ -156,14 +171,14 @@ public sealed class SteeringTableTests : IDisposable
 
     private static TokenChange Adds(float[] delta) => new([new PlannedSteering(null!, 0, PositionRule.All, SteeringOperator.Add, delta)]);
 
-    private static PlannedSteering Step(int seed, bool ablates)
+    private static PlannedSteering Step(int seed, SteeringOperator steeringOperator)
     {
         var direction = Direction(seed);
-        var length = Math.Sqrt(direction.Sum(element => (double)element * element));
-        return new PlannedSteering(
-            null!, 1, PositionRule.All, ablates ? SteeringOperator.Ablate : SteeringOperator.Add,
-            ablates ? Array.ConvertAll(direction, element => (float)(element / length)) : direction);
+        var length = steeringOperator == SteeringOperator.Add ? 1 : Norm(direction);
+        return new PlannedSteering(null!, 1, PositionRule.All, steeringOperator, Array.ConvertAll(direction, element => (float)(element / length)));
     }
+
+    private static double Norm(ReadOnlySpan<float> elements) => Math.Sqrt(elements.ToArray().Sum(element => (double)element * element));
 
     /// <summary>Keeps what another tap makes of layer 1.</summary>
     private sealed class LastOf(Tap inner) : Tap

@@ -81,6 +81,27 @@ internal static class BadInput
         ["generate: temperature"] = Generate(request => request.Sampling.Temperature = -1, InvalidArgument, "sampling.temperature", "0 (greedy) to 10"),
         ["generate: temperature not a number"] = Generate(request => request.Sampling.Temperature = double.NaN, InvalidArgument, "sampling.temperature", "0 (greedy) to 10"),
         ["generate: top_p"] = Generate(request => request.Sampling.TopP = 0, InvalidArgument, "sampling.top_p", "above 0"),
+        ["generate: min_p"] = Generate(request => request.Sampling.MinP = 1.5, InvalidArgument, "sampling.min_p", "0 (all) to 1"),
+        ["generate: repetition penalty"] = Generate(request => request.Sampling.RepetitionPenalty = 0, InvalidArgument, "sampling.repetition_penalty", "above 0"),
+        ["generate: presence penalty"] = Generate(request => request.Sampling.PresencePenalty = 3, InvalidArgument, "sampling.presence_penalty", "-2 to 2"),
+        ["generate: frequency penalty"] = Generate(request => request.Sampling.FrequencyPenalty = double.NaN, InvalidArgument, "sampling.frequency_penalty", "-2 to 2"),
+        ["generate: bias beyond the vocabulary"] = Generate(
+            request => request.Sampling.LogitBias.Add(new LogitBias { TokenId = 320 }), InvalidArgument, "sampling.logit_bias[0].token_id", "below 320"),
+        ["generate: bias not a number"] = Generate(
+            request => request.Sampling.LogitBias.Add(new LogitBias { Bias = double.NaN }), InvalidArgument, "sampling.logit_bias[0].bias", "finite"),
+        ["generate: bias twice"] = Generate(
+            request => request.Sampling.LogitBias.Add([new LogitBias { TokenId = 3 }, new LogitBias { TokenId = 3 }]), InvalidArgument, "sampling.logit_bias[1].token_id", "once"),
+        ["generate: too many samples"] = Generate(request => request.Sampling.Samples = 17, InvalidArgument, "sampling.samples", "at most 16"),
+        ["generate: too many logprobs"] = Generate(request => request.Sampling.Logprobs = 21, InvalidArgument, "sampling.logprobs", "at most 20"),
+        ["generate: stop token beyond the vocabulary"] = Generate(
+            request => request.Stopping.StopTokenIds.Add(320), InvalidArgument, "stopping.stop_token_ids[0]", "below 320"),
+        ["score: no continuations"] = Score(request => request.Continuations.Clear(), InvalidArgument, "continuations", "1 to 256"),
+        ["score: empty continuation"] = Score(request => request.Continuations[0].Text = "", InvalidArgument, "continuations[0].text", "at least one token"),
+        ["score: nothing said"] = Score(request => request.Continuations[0].ClearInput(), InvalidArgument, "continuations[0]", "text or ids"),
+        ["score: longer than the context"] = Score(request => request.Continuations[0].Text = Long, OutOfRange, "continuations[0]", "96"),
+        ["score: no prompt"] = Score(request => request.ClearInput(), InvalidArgument, "input", "prompt, prompt_ids or chat"),
+        ["score: unknown vector"] = Score(request => request.Steering.Add(new Steering { Vector = "none" }), NotFound, "steering[0].vector", "none"),
+        ["converse: change first"] = new(ConverseChangeFirst, InvalidArgument, "start", "first message"),
         ["generate: empty stop string"] = Generate(request => request.Stopping.Stop.Add(["a", ""]), InvalidArgument, "stopping.stop[1]", "not be empty"),
         ["generate: too many stop strings"] = Generate(request => request.Stopping.Stop.Add(Enumerable.Repeat("a", 17)), InvalidArgument, "stopping.stop", "at most 16"),
         ["generate: unknown vector"] = Steer(steering => steering.Vector = "none", NotFound, "steering[0].vector", "none"),
@@ -91,6 +112,37 @@ internal static class BadInput
         ["generate: unknown unit"] = Steer(steering => steering.Unit = (CoefficientUnit)9, InvalidArgument, "steering[0].unit", "9"),
         ["generate: unknown positions"] = Steer(steering => steering.Positions = (PositionRule)9, InvalidArgument, "steering[0].positions", "9"),
         ["generate: steered layer out of range"] = Steer(steering => steering.Layer = 4, InvalidArgument, "steering[0].layer", "0 to 3"),
+        ["generate: unknown map"] = Steer(steering => steering.Map = "none", NotFound, "steering[0].map", "none"),
+        ["generate: map from another layer"] = Steer(steering => (steering.Vector, steering.Map) = ("bad/of-layer-2", "bad/map"), FailedPrecondition, "steering[0].vector", "maps from layer 1"),
+        ["generate: given vector too wide"] = Given(steering => steering.Given = Sixteen, InvalidArgument, "steering[0].given.header.shape", "[24]"),
+        ["generate: given vector of zeros"] = Given(steering => steering.Given = MeshCalls.Elements(new float[24]), InvalidArgument, "steering[0].given", "not all zero"),
+        ["generate: given vector without a layer"] = Given(steering => steering.ClearLayer(), InvalidArgument, "steering[0].layer", "must be set"),
+        ["generate: given vector with a name"] = Given(steering => steering.Vector = "bad/of-another", InvalidArgument, "steering[0].given", "must not come with"),
+        ["generate: no ranges"] = Given(steering => steering.Positions = PositionRule.Ranges, InvalidArgument, "steering[0].ranges", "1 to 64"),
+        ["generate: ranges with another rule"] = Given(steering => steering.Ranges.Add(new PositionRange()), InvalidArgument, "steering[0].ranges", "none with another rule"),
+        ["generate: empty range"] = Given(steering => Range(steering, 2, 2), InvalidArgument, "steering[0].ranges[0].end", "the range is empty"),
+        ["generate: range after the answer"] = Given(steering => Range(steering, 90, 92), InvalidArgument, "steering[0].ranges[0].start", "no token would be steered"),
+        ["generate: schedule of an ablation"] = Given(
+            steering => steering.Schedule.Add(new SchedulePoint()), InvalidArgument, "steering[0].schedule", "empty to ablate", SteeringOperator.Ablate),
+        ["generate: schedule of the prompt"] = Given(
+            steering =>
+            {
+                steering.Positions = PositionRule.Prompt;
+                steering.Schedule.Add(new SchedulePoint());
+            },
+            InvalidArgument, "steering[0].schedule", "no generated token"),
+        ["generate: schedule that goes back"] = Given(
+            steering => steering.Schedule.Add([new SchedulePoint { Token = 3 }, new SchedulePoint { Token = 3 }]), InvalidArgument, "steering[0].schedule[1].token", "above that of the point before"),
+        ["generate: schedule not a number"] = Given(steering => steering.Schedule.Add(new SchedulePoint { Factor = double.NaN }), InvalidArgument, "steering[0].schedule[0].factor", "finite"),
+        ["generate: condition without a probe"] = Given(steering => steering.Condition = new(), InvalidArgument, "steering[0].condition.probe", "name a stored vector"),
+        ["generate: condition of another model"] = Given(steering => steering.Condition = new() { Probe = "bad/of-source" }, FailedPrecondition, "steering[0].condition.probe", "16 wide"),
+        ["generate: condition after the layer steered"] = Given(
+            steering => steering.Condition = new() { Probe = "bad/of-target", Layer = 3 }, InvalidArgument, "steering[0].condition.layer", "at most 1"),
+        ["generate: condition on the prompt for the prompt"] = Given(
+            steering => (steering.Positions, steering.Condition) = (PositionRule.Prompt, new() { Probe = "bad/of-target", Scope = ConditionScope.Prompt }), InvalidArgument, "steering[0].condition.scope", "token"),
+        ["generate: contradiction"] = Generate(
+            request => request.Steering.Add([ByGiven(SteeringOperator.Ablate), ByGiven(SteeringOperator.Clamp)]), InvalidArgument, "steering[1]", "undoes"),
+        ["generate: too many steerings"] = Generate(request => request.Steering.Add(Enumerable.Repeat(ByGiven(SteeringOperator.Add), 65)), InvalidArgument, "steering", "at most 64"),
         ["generate: vector of another model"] = Steer(steering => steering.Vector = "bad/of-source", FailedPrecondition, "steering[0].vector", "16 wide"),
         ["generate: vector of another model, as wide"] = Steer(steering => steering.Vector = "bad/of-another", FailedPrecondition, "steering[0].vector", "belongs to another"),
 
@@ -163,6 +215,7 @@ internal static class BadInput
             ("bad/of-source", "source", 1u, Sixteen),
             ("bad/of-layer-2", "source", 2u, Sixteen),
             ("bad/of-another", "another", 1u, MeshCalls.Elements([.. Enumerable.Repeat(1f, 24)])),
+            ("bad/of-target", "target", 1u, MeshCalls.Elements([.. Enumerable.Repeat(1f, 24)])),
         })
         {
             await mesh.Vectors.PutVectorAsync(
@@ -221,6 +274,17 @@ internal static class BadInput
         new GenerateRequest { Model = "target", Prompt = "The cat", Sampling = new Sampling(), Stopping = new Stopping { MaxTokens = 4 } },
         spoil, (m, request, ct) => m.Generation.AnswerAsync(request, ct), code, field, says);
 
+    private static BadRequestCase Score(Action<ScoreRequest> spoil, StatusCode code, string field, string says) => Spoilt(
+        new ScoreRequest { Model = "target", Prompt = "The cat", Continuations = { new Continuation { Text = " sat" } } },
+        spoil, (m, request, ct) => m.Generation.ScoreAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static async Task ConverseChangeFirst(MeshFixture mesh, CancellationToken cancellation)
+    {
+        using var call = mesh.Generation.Converse(cancellationToken: cancellation);
+        await call.RequestStream.WriteAsync(new() { Change = new SteeringChange() }, cancellation);
+        await call.ResponseStream.MoveNext(cancellation);
+    }
+
     private static BadRequestCase Steer(Action<Steering> spoil, StatusCode code, string field, string says) => Generate(
         request =>
         {
@@ -228,6 +292,25 @@ internal static class BadInput
             spoil(request.Steering[0]);
         },
         code, field, says);
+
+    private static BadRequestCase Given(
+        Action<Steering> spoil, StatusCode code, string field, string says, SteeringOperator steeringOperator = SteeringOperator.Add) => Generate(
+        request =>
+        {
+            request.Steering.Add(ByGiven(steeringOperator));
+            spoil(request.Steering[0]);
+        },
+        code, field, says);
+
+    /// <summary>A steering by a given vector; with coefficient 1, as an ablation needs it.</summary>
+    private static Steering ByGiven(SteeringOperator steeringOperator) =>
+        new() { Given = MeshCalls.Elements([.. Enumerable.Repeat(1f, 24)]), Layer = 1, Coefficient = 1, Operator = steeringOperator };
+
+    private static void Range(Steering steering, uint start, uint end)
+    {
+        steering.Positions = PositionRule.Ranges;
+        steering.Ranges.Add(new PositionRange { Start = start, End = end });
+    }
 
     private static BadRequestCase Job(Action<CreateMapJobRequest> spoil, StatusCode code, string field, string says) => Spoilt(
         MapJob("bad/never", documents: 5), spoil, (m, request, ct) => m.Mapping.CreateMapJobAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);

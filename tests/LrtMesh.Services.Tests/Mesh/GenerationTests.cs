@@ -49,6 +49,18 @@ public sealed class GenerationTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.True(applied.MeanRelativeChange > 1);
     }
 
+    [Fact]
+    public async Task A_given_vector_steers_as_the_stored_one()
+    {
+        var vector = await LearnTargetAsync("steer/given");
+        var elements = (await Mesh.Vectors.GetVectorAsync(new() { Name = vector.Name }, cancellationToken: Ct)).Elements;
+        var stored = await Mesh.Generation.AnswerAsync(Greedy("The cat", new Steering { Vector = vector.Name, Coefficient = 200 }), Ct);
+        var given = await Mesh.Generation.AnswerAsync(Greedy("The cat", new Steering { Given = elements, Layer = vector.Layer, Coefficient = 200 }), Ct);
+
+        Assert.Equal(stored.Ids, given.Ids);
+        Assert.Equal(("", stored.Finished.Steering[0].MeanRelativeChange), (given.Finished.Steering[0].Vector, given.Finished.Steering[0].MeanRelativeChange));
+    }
+
     [Theory]
     [InlineData(PositionRule.Unspecified, -1, 15)]
     [InlineData(PositionRule.Prompt, -1, 0)]

@@ -32,6 +32,9 @@ public sealed class MappingTests(MeshFixture mesh) : MeshTests(mesh)
 
         var steered = await Mesh.Generation.AnswerAsync(Greedy("The cat", new Steering { Vector = "spine/mapped", Coefficient = 200 }), Ct);
         Assert.Equal(map.Digest, Assert.Single(steered.Finished.Steering).MapDigest);
+        var onTheWay = await Mesh.Generation.AnswerAsync(Greedy("The cat", new Steering { Vector = "spine/learnt", Map = "spine", Coefficient = 200 }), Ct);
+        Assert.Equal(steered.Ids, onTheWay.Ids);
+        Assert.Equal((mapped.Digest, map.Digest), (onTheWay.Finished.Steering[0].VectorDigest, onTheWay.Finished.Steering[0].MapDigest));
     }
 
     [Fact]

@@ -1,0 +1,89 @@
+using LrtMesh.Core.Tensors;
+using static TorchSharp.torch;
+
+namespace LrtMesh.Core.Steering;
+
+/// <summary>
+/// One steering of a pass at one layer: a row of the table for each token, and what is needed to prove what it did. Steering without a
+/// condition is one lane a layer; each condition of a token is in a lane of its own, since whether it holds is known during the pass.
+/// </summary>
+/// <param name="layer">The layer steered.</param>
+/// <param name="rows">The table's row of each token, [batch·seq].</param>
+/// <param name="condition">Which of the tokens' conditions hold; null: there are none.</param>
+public sealed class SteeringLane(int layer, long[] rows, LaneCondition? condition = null)
+{
+    private Tensor? _norms;
+    private Tensor[] _projections = [];
+
+    /// <summary>The layer steered.</summary>
+    public int Layer => layer;
+
+    /// <summary>The table's row of each token, [batch·seq].</summary>
+    public IReadOnlyList<long> Rows => rows;
+
+    /// <summary>Which of the tokens' conditions hold; null: there are none.</summary>
+    public LaneCondition? Condition => condition;
+
+    /// <summary>Lengths of the hidden states before the change, [batch·seq].</summary>
+    public float[] Norms() => _norms!.Floats().ToArray();
+
+    /// <summary>For each table of directions taken out, the projections of the hidden states on them, [batch·seq].</summary>
+    public float[][] Projections() => [.. _projections.Select(projections => projections.Floats().ToArray())];
+
+    /// <summary>Steers the layer's output.</summary>
+    /// <param name="table">The table.</param>
+    /// <param name="hidden">[batch, seq, width].</param>
+    public Tensor Apply(SteeringTable table, Tensor hidden)
+    {
+        var before = linalg.norm(hidden, dims: [-1L], keepdim: true); // [batch, seq, 1]
+        _norms = before.flatten();
+        var at = tensor(rows, ScalarType.Int64);
+        at = condition is null ? at : at * condition.Holds;
+        var removed = table.Removed(layer);
+        _projections = new Tensor[removed.Count];
+        for (var i = 0; i < removed.Count; i++)
+        {
+            var direction = removed[i].index_select(0, at).view(hidden.shape); // [batch, seq, width]
+            var projection = (hidden * direction).sum(-1, keepdim: true); // [batch, seq, 1]
+            _projections[i] = projection.flatten();
+            hidden = hidden - (projection * direction);
+        }
+
+        hidden = hidden + table.Added(layer).index_select(0, at).view(hidden.shape); // [batch, seq, width]
+        if (table.Preserved(layer) is { } preserved)
+        {
+            // A token of another row is multiplied by exactly 1.
+            var after = linalg.norm(hidden, dims: [-1L], keepdim: true).clamp_min(float.Epsilon);
+            var scaled = preserved.index_select(0, at).view(before.shape) > 0;
+            hidden = hidden * where(scaled, before / after, ones_like(before));
+        }
+
+        return hidden;
+    }
+}
+
+/// <summary>The conditions of a lane's tokens, all looked at in one layer's output.</summary>
+/// <param name="layer">That layer.</param>
+/// <param name="probes">Unit directions, one after the other, [probes, width].</param>
+/// <param name="probe">Which probe each token has, [batch·seq]; any where it has none.</param>
+/// <param name="thresholds">[batch·seq].</param>
+/// <param name="signs">1: holds from the threshold on; −1: below it. [batch·seq].</param>
+public sealed class LaneCondition(int layer, float[] probes, long[] probe, float[] thresholds, float[] signs)
+{
+    /// <summary>The layer that is looked at.</summary>
+    public int Layer => layer;
+
+    /// <summary>1 where a token's condition holds, otherwise 0, [batch·seq]; known once <see cref="Look"/> has run.</summary>
+    public Tensor Holds { get; private set; } = null!;
+
+    /// <summary>Looks at the layer's output.</summary>
+    /// <param name="hidden">[batch, seq, width].</param>
+    public void Look(Tensor hidden)
+    {
+        var width = hidden.size(-1);
+        var directions = tensor(probes, probes.Length / width, width).index_select(0, tensor(probe, ScalarType.Int64));
+        var beyond = (hidden.reshape(-1, width) * directions).sum(-1) - tensor(thresholds); // [batch·seq]
+        var sign = tensor(signs);
+        Holds = (((sign > 0) & (beyond >= 0)) | ((sign < 0) & (beyond < 0))).to(ScalarType.Int64);
+    }
+}
