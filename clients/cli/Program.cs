@@ -48,6 +48,8 @@ internal static class Program
         TrainMapCommand.Create(),
         TransferCommand.Create(),
         GenerateCommand.Create(),
+        ExportCommand.Create(),
+        ImportCommand.Create(),
     };
 
     private static string CommandPath(ParseResult parse) =>
