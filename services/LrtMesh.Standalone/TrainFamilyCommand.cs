@@ -24,7 +24,7 @@ internal static class TrainFamilyCommand
         };
         var command = new Command(
             "train-family",
-            "Train the family of tiny models that ships, from its own grammar: tokenizer, three models, behaviour files and map texts. About an hour and a half on two cores.")
+            "Train the family of tiny models that ships, from its own grammar: tokenizer, three models, behaviour files and map texts. Two hours or less on two cores.")
         {
             folder, seed, sizes,
         };
