@@ -21,7 +21,7 @@ public static class ExtractionRole
         services.AddSingleton<ModelRegistry>();
         services.AddSingleton<VectorLearner>();
         services.AddSingleton(new StartStep((provider, cancellation) =>
-            provider.GetRequiredService<ModelRegistry>().LoadAsync(options.Models, cancellation)));
+            provider.GetRequiredService<ModelRegistry>().LoadAsync(options.Models, options.Dtype, cancellation)));
     }
 
     /// <summary>Serves ModelService and ExtractionService for the models of a role.</summary>

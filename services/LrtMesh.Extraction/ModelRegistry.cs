@@ -34,7 +34,8 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
 
     /// <summary>Loads models, one after the other.</summary>
     /// <exception cref="LrtMeshException">A name comes twice, or a checkpoint is unreadable, damaged or unsupported.</exception>
-    public Task LoadAsync(IReadOnlyList<ModelSource> sources, CancellationToken cancellation) => Task.Run(() => Load(sources, cancellation), cancellation);
+    public Task LoadAsync(IReadOnlyList<ModelSource> sources, ComputeDtype dtype, CancellationToken cancellation) =>
+        Task.Run(() => Load(sources, dtype, cancellation), cancellation);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -45,7 +46,7 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
         }
     }
 
-    private void Load(IReadOnlyList<ModelSource> sources, CancellationToken cancellation)
+    private void Load(IReadOnlyList<ModelSource> sources, ComputeDtype dtype, CancellationToken cancellation)
     {
         NativeTorch.EnsureLoaded();
         var models = new SortedDictionary<string, LoadedModel>(StringComparer.Ordinal);
@@ -60,9 +61,10 @@ public sealed class ModelRegistry(ILogger<ModelRegistry> logger) : IDisposable
                 }
 
                 var folder = ModelFolder.Find(source.Location);
-                var model = LoadedModel.Load(source.Name, folder);
+                var model = LoadedModel.Load(source.Name, folder, dtype);
                 models.Add(source.Name, model);
-                ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, folder);
+                var loaded = model.Description;
+                ExtractionLog.Loaded(logger, source.Name, loaded.Parameters, loaded.WeightDtype, loaded.DtypeReason, folder);
             }
         }
         catch

@@ -1,3 +1,4 @@
+using LrtMesh.Core.Models;
 using LrtMesh.ServiceDefaults;
 
 namespace LrtMesh.Extraction;
@@ -32,7 +33,10 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>The models to load, each name once.</summary>
     public required IReadOnlyList<ModelSource> Models { get; init; }
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c> and <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas).</summary>
+    /// <summary>The type to compute them in; default is auto.</summary>
+    public ComputeDtype Dtype { get; init; }
+
+    /// <summary>Reads <c>address</c>, <c>port</c>, <c>redis</c>, <c>dtype</c> and <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas).</summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
     {
@@ -49,6 +53,7 @@ public sealed record ModelRoleOptions : RoleOptions
             Port = settings.Port(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
             Models = [.. models.OfType<ModelSource>()],
+            Dtype = settings.OneOf<ComputeDtype>("dtype"),
         };
         settings.Check();
         return options;

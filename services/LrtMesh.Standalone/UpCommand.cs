@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using LrtMesh.Core;
+using LrtMesh.Core.Models;
 using LrtMesh.Extraction;
 using LrtMesh.ServiceDefaults;
 
@@ -44,6 +45,13 @@ internal static class UpCommand
         Description = $"A model of the generation role, any number of times, instead of tiny-large: {ModelSource.Form}.",
     };
 
+    private static readonly Option<ComputeDtype> Dtype = new("--dtype")
+    {
+        Description = "Type of the models' weights and products: float32, bfloat16, int8 (weights only), or auto, which says what it picked and why.",
+        HelpName = "TYPE",
+        DefaultValueFactory = _ => ComputeDtype.Auto,
+    };
+
     private static readonly Option<string?> Endpoints = new("--endpoints")
     {
         Description = "With --role mapping: URLs of the roles that serve hidden states, separated by commas. Default: those in the profile.",
@@ -56,7 +64,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Endpoints,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Endpoints,
         };
         command.SetAction(RunAsync);
         return command;
@@ -105,6 +113,7 @@ internal static class UpCommand
             GenerationPort = parsed.GetValue(GenerationPort),
             ExtractionModels = Models(parsed.GetValue(ExtractionModel), "--extraction-model", "small", "medium"),
             GenerationModels = Models(parsed.GetValue(GenerationModel), "--generation-model", "large"),
+            Dtype = parsed.GetValue(Dtype),
             Endpoints = () => uris ?? MeshProfile.Read(profile).Endpoints,
         };
     }
@@ -140,7 +149,7 @@ internal static class UpCommand
         {
             if (role is not null)
             {
-                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => model.Name));
+                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => $"{model.Name} ({$"{model.Description.WeightDtype}".ToLowerInvariant()}; {model.Description.DtypeReason})"));
                 Console.WriteLine($"{name,-11} {AddressOf(role),-28} {models}");
             }
         }

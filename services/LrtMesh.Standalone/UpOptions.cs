@@ -1,4 +1,5 @@
 using LrtMesh.Core;
+using LrtMesh.Core.Models;
 using LrtMesh.Extraction;
 
 namespace LrtMesh.Standalone;
@@ -33,6 +34,9 @@ public sealed record UpOptions
 
     /// <summary>Models of the generation role.</summary>
     public required IReadOnlyList<ModelSource> GenerationModels { get; init; }
+
+    /// <summary>The type to compute models in.</summary>
+    public ComputeDtype Dtype { get; init; }
 
     /// <summary>Port of the extraction role; 0: a free one.</summary>
     public int ExtractionPort { get; init; }
