@@ -235,11 +235,11 @@ internal static class DecodeBench
             loop.Step();
         }
 
-        private Generation Start(GenerationLoop loop, int promptTokens, int maxTokens, SteeringPlan plan)
+        private Core.Models.Generation Start(GenerationLoop loop, int promptTokens, int maxTokens, SteeringPlan plan)
         {
             var prompt = Enumerable.Range(0, promptTokens).Select(_ => _random.Next(Config.Vocabulary)).ToArray();
             var greedy = new SamplingOptions(Temperature: 0, TopK: 0, TopP: 1, Seed: 0);
-            var generation = new Generation(new GenerationRequest(prompt, greedy, maxTokens, IgnoreEndOfSequence: true, plan), CancellationToken.None);
+            var generation = new Core.Models.Generation(new GenerationRequest(prompt, greedy, maxTokens, IgnoreEndOfSequence: true, plan), CancellationToken.None);
             loop.Enqueue(generation);
             return generation;
         }
