@@ -18,6 +18,7 @@ public sealed class SafetensorsFile : IDisposable
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
     private const int PieceBytes = 4 << 20; // read or converted at once
+    private const int RowsBytes = 256 << 10; // given as rows at once: who takes them makes copies, which would leave larger holes in the heap
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
@@ -157,9 +158,9 @@ public sealed class SafetensorsFile : IDisposable
         var stored = _tensors[name];
         var columns = shape[1];
         var width = stored.Type.Bits / 8;
-        var rows = Math.Max(1, PieceBytes / Math.Max(1, columns * width));
+        var rows = Math.Max(1, RowsBytes / Math.Max(1, columns * width));
         using var scope = NewDisposeScope();
-        var buffer = Buffer(stored.Type.Torch!.Value, checked((int)Math.Max(PieceBytes / width, columns)));
+        var buffer = Buffer(stored.Type.Torch!.Value, checked((int)Math.Max(RowsBytes / width, columns)));
         for (var row = 0L; row < shape[0]; row += rows)
         {
             using var step = NewDisposeScope();

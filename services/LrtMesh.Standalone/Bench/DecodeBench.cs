@@ -159,7 +159,7 @@ internal static class DecodeBench
 
     private static void Print(DtypeChoice choice, BatchFigures[] measured, double[] prefill)
     {
-        AnsiConsole.MarkupLineInterpolated($"{choice.Weights.ToString().ToLowerInvariant()} ({choice.Reason}), {get_num_threads()} threads");
+        AnsiConsole.MarkupLineInterpolated(CultureInfo.InvariantCulture, $"{choice.Weights.ToString().ToLowerInvariant()} ({choice.Reason}), {get_num_threads()} threads");
         var table = new Table().Border(TableBorder.Simple).AddColumns("batch", "tok/s", "steered: one layer", "all layers", "all layers, each its own");
         foreach (var of in measured)
         {
@@ -204,7 +204,7 @@ internal static class DecodeBench
                 Step(loop); // prompts are read, and first tokens chosen
             }
 
-            var before = generations.Sum(generation => generation.Tokens.Count);
+            _ = Drained(generations);
             var start = Stopwatch.GetTimestamp();
             while (loop.HasWork)
             {
@@ -212,7 +212,7 @@ internal static class DecodeBench
             }
 
             var took = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            return (generations.Sum(generation => generation.Tokens.Count) - before) / took;
+            return Drained(generations) / took;
         }
 
         /// <summary>Reads a long prompt and chooses a token; tokens of the prompt a second.</summary>
@@ -227,6 +227,20 @@ internal static class DecodeBench
             }
 
             return LongPrompt / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+
+        private static int Drained(Core.Models.Generation[] generations)
+        {
+            var count = 0;
+            foreach (var generation in generations)
+            {
+                while (generation.Tokens.TryRead(out _))
+                {
+                    count++;
+                }
+            }
+
+            return count;
         }
 
         private void Step(GenerationLoop loop)
