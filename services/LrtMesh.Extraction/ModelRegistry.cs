@@ -60,9 +60,10 @@ public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistr
                 }
 
                 var folder = ModelFolder.Find(source.Location);
-                var model = LoadedModel.Load(source.Name, folder, options.Serving);
+                var model = LoadedModel.Load(source.Name, folder, options.Dtype, options.Serving);
                 models.Add(source.Name, model);
-                ExtractionLog.Loaded(logger, source.Name, model.Description.Parameters, folder);
+                var loaded = model.Description;
+                ExtractionLog.Loaded(logger, source.Name, loaded.Parameters, loaded.WeightDtype, loaded.DtypeReason, folder);
             }
         }
         catch

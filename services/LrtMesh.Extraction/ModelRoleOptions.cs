@@ -33,12 +33,15 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>The models to load, each name once.</summary>
     public required IReadOnlyList<ModelSource> Models { get; init; }
 
+    /// <summary>The type to compute them in; default is auto.</summary>
+    public ComputeDtype Dtype { get; init; }
+
     /// <summary>How they serve generation.</summary>
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
-    /// <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
+    /// <c>dtype</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
@@ -63,6 +66,7 @@ public sealed record ModelRoleOptions : RoleOptions
                 PrefixCacheBytes = settings.Bytes("prefix-cache-bytes", defaults.PrefixCacheBytes),
                 Deterministic = settings.Flag("deterministic"),
             },
+            Dtype = settings.OneOf<ComputeDtype>("dtype"),
         };
         settings.Check();
         return options;

@@ -94,6 +94,20 @@ public sealed class RoleSettings
         return on;
     }
 
+    /// <summary>A name of an enumeration, in lower case; default is its first.</summary>
+    public T OneOf<T>(string name)
+        where T : struct, Enum
+    {
+        var text = _configuration[name];
+        var found = Array.FindIndex(Enum.GetNames<T>(), value => value.Equals(text, StringComparison.OrdinalIgnoreCase));
+        if (text is not null && found < 0)
+        {
+            Wrong(name, $"must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, not '{text}'");
+        }
+
+        return Enum.GetValues<T>()[Math.Max(0, found)];
+    }
+
     /// <summary>Items separated by commas; empty where it is not given.</summary>
     public IReadOnlyList<string> Items(string name) =>
         (_configuration[name] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

@@ -62,6 +62,13 @@ internal static class UpCommand
         Description = "Compute each sequence by itself: an answer is the same bit for bit in any company, and many at once are slower.",
     };
 
+    private static readonly Option<ComputeDtype> Dtype = new("--dtype")
+    {
+        Description = "Type of the models' weights and products: float32, bfloat16, int8 (weights only), or auto, which says what it picked and why.",
+        HelpName = "TYPE",
+        DefaultValueFactory = _ => ComputeDtype.Auto,
+    };
+
     private static readonly Option<string?> Endpoints = new("--endpoints")
     {
         Description = "With --role mapping: URLs of the roles that serve hidden states, separated by commas. Default: those in the profile.",
@@ -79,7 +86,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -135,6 +142,7 @@ internal static class UpCommand
                 PrefixCacheBytes = parsed.GetValue(PrefixCacheBytes),
                 Deterministic = parsed.GetValue(Deterministic),
             },
+            Dtype = parsed.GetValue(Dtype),
             Endpoints = () => uris ?? MeshProfile.Read(profile).Endpoints,
         };
     }
@@ -170,7 +178,7 @@ internal static class UpCommand
         {
             if (role is not null)
             {
-                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => model.Name));
+                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => $"{model.Name} ({$"{model.Description.WeightDtype}".ToLowerInvariant()}; {model.Description.DtypeReason})"));
                 Console.WriteLine($"{name,-11} {AddressOf(role),-28} {models}");
             }
         }

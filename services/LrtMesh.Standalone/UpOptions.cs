@@ -35,6 +35,9 @@ public sealed record UpOptions
     /// <summary>Models of the generation role.</summary>
     public required IReadOnlyList<ModelSource> GenerationModels { get; init; }
 
+    /// <summary>The type to compute models in.</summary>
+    public ComputeDtype Dtype { get; init; }
+
     /// <summary>How the generation role serves its models.</summary>
     public ServingOptions Serving { get; init; } = new();
 

@@ -8,6 +8,7 @@ using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Verification;
 using Spectre.Console;
+using static TorchSharp.torch;
 
 namespace LrtMesh.Standalone;
 
@@ -29,18 +30,26 @@ internal static class VerifyCommand
         HelpName = "FILE",
     };
 
+    private static readonly Option<string> Dtype = new("--dtype")
+    {
+        Description = "Compute in float32, bfloat16 or int8. In the latter two each tensor is judged as a whole, by ‖got - expected‖ / ‖expected‖ <= 0.03 or 0.08, and "
+            + "greedy ids are shown but need not match.",
+        HelpName = "TYPE",
+        DefaultValueFactory = _ => "float32",
+    };
+
     private static readonly Option<double> Absolute = new("--atol")
     {
-        Description = "Allowed difference, absolute part: |got - expected| <= atol + rtol * |expected|.",
+        Description = "Allowed difference in float32, absolute part: |got - expected| <= atol + rtol * |expected|.",
         HelpName = "X",
-        DefaultValueFactory = _ => Tolerance.Default.Absolute,
+        DefaultValueFactory = _ => Tolerance.Float32.Absolute,
     };
 
     private static readonly Option<double> Relative = new("--rtol")
     {
-        Description = "Allowed difference, relative part.",
+        Description = "Allowed difference in float32, relative part.",
         HelpName = "X",
-        DefaultValueFactory = _ => Tolerance.Default.Relative,
+        DefaultValueFactory = _ => Tolerance.Float32.Relative,
     };
 
     private static readonly Option<string?> TokenizerFolder = new("--tokenizer") { Description = "Verify this folder's tokenizer instead, with --cases.", HelpName = "DIR" };
@@ -58,6 +67,13 @@ internal static class VerifyCommand
     };
 
     private static readonly Option<string?> Json = new("--json") { Description = "Write the result as JSON to this file; - for standard output.", HelpName = "FILE" };
+
+    private static readonly Dictionary<string, ScalarType> Types = new()
+    {
+        ["float32"] = ScalarType.Float32,
+        ["bfloat16"] = ScalarType.BFloat16,
+        ["int8"] = ScalarType.Int8,
+    };
 
     private static readonly JsonSerializerOptions JsonOptions = new()
     {
@@ -78,8 +94,9 @@ internal static class VerifyCommand
             lrtmesh verify --chat FILE                        chat templates against known renderings
             """)
         {
-            Model, Expected, Absolute, Relative, TokenizerFolder, Cases, Chat, Json,
+            Model, Expected, Dtype, Absolute, Relative, TokenizerFolder, Cases, Chat, Json,
         };
+        Dtype.AcceptOnlyFromAmong([.. Types.Keys]);
         command.Validators.Add(result =>
         {
             var checkpoint = result.GetValue(Model) is not null || result.GetValue(Expected) is not null;
@@ -122,29 +139,32 @@ internal static class VerifyCommand
             return Report(console, TokenizerCases.Run(folder, parsed.GetValue(Cases)!.FullName), "texts", json);
         }
 
-        var tolerance = new Tolerance(parsed.GetValue(Absolute), parsed.GetValue(Relative));
+        var weights = Types[parsed.GetValue(Dtype)!];
+        var tolerance = weights == ScalarType.Float32 ? new Tolerance(parsed.GetValue(Absolute), parsed.GetValue(Relative)) : Tolerance.For(weights);
         var clock = Stopwatch.StartNew();
-        var report = CheckpointComparison.Run(ModelFolder.Find(parsed.GetValue(Model)!), parsed.GetValue(Expected)!.FullName, tolerance);
-        return Report(console, report, tolerance, clock.Elapsed, json);
+        var report = CheckpointComparison.Run(ModelFolder.Find(parsed.GetValue(Model)!), parsed.GetValue(Expected)!.FullName, weights, tolerance);
+        return Report(console, report, parsed.GetValue(Dtype)!, tolerance, clock.Elapsed, json);
     }
 
-    private static int Report(IAnsiConsole console, CheckpointReport report, Tolerance tolerance, TimeSpan took, string? json)
+    private static int Report(IAnsiConsole console, CheckpointReport report, string dtype, Tolerance tolerance, TimeSpan took, string? json)
     {
-        console.MarkupLineInterpolated($"{report.Family}, {report.Rows} rows of {report.Tokens} tokens, float32; allowed: {Number(tolerance.Absolute)} + {Number(tolerance.Relative)}·|expected|");
-        var table = new Table().Border(TableBorder.Simple).AddColumns("compared", "max |difference|", "of the largest", "outside", "");
+        var allowed = tolerance.Norm is { } norm ? $"{Number(norm)}·‖expected‖" : $"{Number(tolerance.Absolute)} + {Number(tolerance.Relative)}·|expected|";
+        console.MarkupLineInterpolated($"{report.Family}, {report.Rows} rows of {report.Tokens} tokens, {dtype}; allowed: {allowed}");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("compared", "max |difference|", "of the largest", "of the norm", "outside", "");
         table.Columns[1].RightAligned();
         table.Columns[2].RightAligned();
         table.Columns[3].RightAligned();
+        table.Columns[4].RightAligned();
         foreach (var difference in report.All)
         {
             table.AddRow(
-                difference.Name, Number(difference.MaxAbsolute), Number(difference.MaxRelative), difference.Outside.ToString("N0", CultureInfo.InvariantCulture),
+                difference.Name, Number(difference.MaxAbsolute), Number(difference.MaxRelative), Number(difference.RelativeNorm), difference.Outside.ToString("N0", CultureInfo.InvariantCulture),
                 difference.Agrees ? "[green]agrees[/]" : Markup.Escape(string.Create(CultureInfo.InvariantCulture, $"DIFFERS: {difference.Got:g7} and not {difference.Expected:g7}")));
         }
 
         if (report.GreedyMatches is { } matches)
         {
-            table.AddRow("greedy_ids", "", "", "", matches ? "[green]agrees[/]" : "DIFFERS");
+            table.AddRow("greedy_ids", "", "", "", "", matches ? "[green]agrees[/]" : report.JudgesIds ? "DIFFERS" : "differs, as it may");
         }
 
         console.Write(table);
@@ -159,6 +179,7 @@ internal static class VerifyCommand
         {
             report.Passed,
             report.Family,
+            Dtype = dtype,
             MaxAbsHidden = hidden.Count == 0 ? (double?)null : hidden.Max(difference => difference.MaxAbsolute),
             MaxRelHidden = hidden.Count == 0 ? (double?)null : hidden.Max(difference => difference.MaxRelative),
             MaxAbsLogits = report.Logits?.MaxAbsolute,
@@ -167,7 +188,8 @@ internal static class VerifyCommand
             AblateMaxAbs = report.Ablated?.MaxAbsolute,
             EmbedMaxAbs = report.Embedding?.MaxAbsolute,
             Layers = report.Layers.Select(entry => new { entry.Layer, MaxAbs = entry.Difference.MaxAbsolute }),
-            Tolerance = new { Atol = tolerance.Absolute, Rtol = tolerance.Relative },
+            MaxRelNorm = report.All.Max(difference => (double?)difference.RelativeNorm),
+            Tolerance = new { Atol = tolerance.Absolute, Rtol = tolerance.Relative, tolerance.Norm },
         });
         return report.Passed ? 0 : 1;
     }

@@ -34,7 +34,7 @@ internal static class ModelsCommand
         foreach (var (model, role) in models)
         {
             string[] cells = [model.Name, role.Name, model.Family, $"{model.Layers}", $"{model.Width}", $"{model.Vocabulary}", $"{model.Context}",
-                $"{model.Parameters:N0}", $"{model.ComputeDtype}".ToLowerInvariant(), model.Device, Inputs.Short(model.Digest)];
+                $"{model.Parameters:N0}", $"{model.WeightDtype}".ToLowerInvariant(), model.Device, Inputs.Short(model.Digest)];
             table.AddRow([.. cells.Select(Markup.Escape)]);
         }
 
@@ -55,6 +55,8 @@ internal static class ModelsCommand
                 located.Model.Context,
                 located.Model.Parameters,
                 ComputeDtype = $"{located.Model.ComputeDtype}".ToLowerInvariant(),
+                WeightDtype = $"{located.Model.WeightDtype}".ToLowerInvariant(),
+                located.Model.DtypeReason,
                 located.Model.Device,
                 located.Model.TokenizerDigest,
             }),

@@ -12,7 +12,7 @@ public static class Checkpoint
 
     /// <summary>Reads a checkpoint.</summary>
     /// <param name="folder">Its folder.</param>
-    /// <param name="dtype">The type in which products are computed.</param>
+    /// <param name="dtype">Float32 or bfloat16, or int8: the type of the products' weights.</param>
     /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
     public static Decoder Load(string folder, ScalarType dtype)
     {
@@ -49,7 +49,7 @@ public static class Checkpoint
     private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype)
     {
         var notes = new TensorNotes(files.Check);
-        ReadWeights(family, config, notes, dtype).Dispose();
+        using var planned = ReadWeights(family, config, notes, dtype); // without memory
         var head = family.Names.Head + ".weight";
         files.RefuseOthers(name => notes.Plans.ContainsKey(name) || family.Names.IsBuffer(name) || (config.TiedHead && name == head));
 
@@ -61,7 +61,7 @@ public static class Checkpoint
                 ErrorReason.DataLoss, $"tensor '{head}' differs from '{embedding}', and by tie_word_embeddings in config.json they are the same matrix");
         }
 
-        var needed = notes.Plans.Values.Sum(plan => plan.Length);
+        var needed = planned.All.Sum(tensor => tensor.numel() * tensor.element_size());
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes; // of this process: a container's limit where there is one
         if (needed > memory)
         {

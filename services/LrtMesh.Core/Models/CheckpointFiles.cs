@@ -55,6 +55,12 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
         }
     }
 
+    /// <summary>Elements of all tensors.</summary>
+    public long Elements => _fileOf.Sum(entry => entry.Value.Tensors[entry.Key].Elements);
+
+    /// <summary>Whether a tensor is stored in this type.</summary>
+    public bool Holds(ScalarType type) => _fileOf.Any(entry => entry.Value.Tensors[entry.Key].Type.Torch == type);
+
     /// <summary>Whether there is a tensor of this name.</summary>
     public bool Has(string name) => _fileOf.ContainsKey(name);
 
@@ -67,6 +73,9 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
 
     /// <inheritdoc/>
     public override void ReadInto(string name, Tensor target) => FileOf(name).ReadInto(name, target);
+
+    /// <inheritdoc/>
+    public override void ReadRows(string name, IReadOnlyList<long> shape, Action<long, Tensor> take) => FileOf(name).ReadRows(name, shape, take);
 
     /// <summary>Refuses tensors that a model does not read: weights that were left out would make another model.</summary>
     /// <param name="isRead">Tells the names of tensors that are read, or need not be, such as the masks that older versions saved.</param>

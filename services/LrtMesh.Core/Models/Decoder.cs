@@ -17,8 +17,10 @@ public sealed class Decoder : IDisposable
     /// <summary>A decoder over weights, which it owns.</summary>
     public Decoder(ModelConfig config, DecoderWeights weights)
     {
+        var int8 = weights.Head.dtype == ScalarType.Int8;
         // The script is written from the configuration and called with the weights, and a wrong call ends the process.
-        if (!weights.Blocks.All(block => block.Parts.Select(part => part.Name).SequenceEqual(DecoderScript.BlockParameters(config))))
+        if (!weights.Blocks.All(block => block.Parts.Select(part => part.Name).SequenceEqual(DecoderScript.BlockParameters(config, int8)))
+            || (weights.EmbeddingScale is not null, weights.HeadScale is not null) != (int8, int8))
         {
             throw new ArgumentException("the weights' parts are not those that the configuration names", nameof(weights));
         }
@@ -26,7 +28,7 @@ public sealed class Decoder : IDisposable
         Config = config;
         Weights = weights;
         _window = config.Windows.Distinct().SingleOrDefault(window => window is not null);
-        _script = DecoderScript.Compile(config);
+        _script = DecoderScript.Compile(config, int8);
         if (config.RotatedWidth > 0)
         {
             _angles = new Angles(config, config.RopeTheta, config.RopeScaling);
@@ -120,9 +122,8 @@ public sealed class Decoder : IDisposable
     /// <summary>Next-token scores of rows of the last block's output.</summary>
     /// <param name="hidden">[..., width].</param>
     /// <returns>[..., vocabulary], float32.</returns>
-    public Tensor Logits(Tensor hidden) => (Tensor)(Weights.FinalNormBias is { } bias
-        ? _script.invoke("logits", hidden, Weights.FinalNorm, bias, Weights.Head)
-        : _script.invoke("logits", hidden, Weights.FinalNorm, Weights.Head));
+    public Tensor Logits(Tensor hidden) => (Tensor)_script.invoke(
+        "logits", [hidden, .. Given(Weights.FinalNorm, Weights.FinalNormBias, Weights.Head, Weights.HeadScale)]);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -133,9 +134,10 @@ public sealed class Decoder : IDisposable
         _script.Dispose();
     }
 
-    private Tensor Embed(Tensor ids, Tensor positions) => (Tensor)(Weights.Positions is { } learned
-        ? _script.invoke("embed", ids, Weights.Embedding, positions, learned)
-        : _script.invoke("embed", ids, Weights.Embedding));
+    private Tensor Embed(Tensor ids, Tensor positions) => (Tensor)_script.invoke(
+        "embed", [ids, .. Given(Weights.Embedding, Weights.EmbeddingScale, Weights.Positions is null ? null : positions, Weights.Positions)]);
+
+    private static IEnumerable<Tensor> Given(params Tensor?[] arguments) => arguments.OfType<Tensor>();
 
     private Tensor Block(string function, Tensor hidden, int layer, (Tensor Cos, Tensor Sin)? angles, params object[] more)
     {

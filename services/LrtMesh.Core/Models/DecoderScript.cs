@@ -10,39 +10,47 @@ namespace LrtMesh.Core.Models;
 /// </summary>
 internal sealed class DecoderScript
 {
+    // Up to so many rows torch's int8 kernel is faster than turning the weights to bfloat16; its time grows with each row.
+    private const int FewRows = 6;
+
     private readonly ModelConfig _config;
     private readonly string _epsilon;
     private readonly bool _rotates;
+    private readonly bool _int8;
 
-    private DecoderScript(ModelConfig config)
+    private DecoderScript(ModelConfig config, bool int8)
     {
         _config = config;
         _epsilon = Literal(config.NormEpsilon);
         _rotates = config.RotatedWidth > 0;
+        _int8 = int8;
     }
 
     /// <summary>Compiles the parts for a configuration.</summary>
     /// <remarks>
-    /// "embed" (ids, embedding[, positions, learned]), "logits" (h, norm[, bias], head), and a block three times: "whole" (h, weights, scale[, cos,
+    /// "embed" (ids, embedding[, scale][, positions, learned]), "logits" (h, norm[, bias], head[, scale]), and a block three times: "whole" (h, weights, scale[, cos,
     /// sin]) attends causally to the whole batch; "masked" takes a mask after the scale; "cached" takes mask, keys, values,
     /// slots, positions, first and reach there. Where attention scores are capped there is no "whole".
     /// </remarks>
-    public static torch.jit.CompilationUnit Compile(ModelConfig config) =>
-        torch.jit.compile(new DecoderScript(config).Source().Replace("\r\n", "\n", StringComparison.Ordinal));
+    /// <param name="config">What the decoder is made of.</param>
+    /// <param name="int8">Whether weights are int8 and have scales.</param>
+    public static torch.jit.CompilationUnit Compile(ModelConfig config, bool int8) =>
+        torch.jit.compile(new DecoderScript(config, int8).Source().Replace("\r\n", "\n", StringComparison.Ordinal));
 
     /// <summary>The weights of a block that the script takes, in order.</summary>
-    public static IEnumerable<string> BlockParameters(ModelConfig c)
+    public static IEnumerable<string> BlockParameters(ModelConfig c, bool int8)
     {
         (string Name, bool Present)[] all =
         [
             (nameof(BlockWeights.AttentionNorm), c.NormsBefore), (nameof(BlockWeights.AttentionNormBias), c.NormsBefore && c.Norm == NormKind.Layer),
-            (nameof(BlockWeights.Qkv), true), (nameof(BlockWeights.QkvBias), c.QkvBias),
+            (nameof(BlockWeights.Qkv), true), (nameof(BlockWeights.QkvScale), int8), (nameof(BlockWeights.QkvBias), c.QkvBias),
             (nameof(BlockWeights.QueryNorm), c.QueryKeyNorm != QueryKeyNorm.None), (nameof(BlockWeights.KeyNorm), c.QueryKeyNorm != QueryKeyNorm.None),
-            (nameof(BlockWeights.AttentionOutput), true), (nameof(BlockWeights.AttentionOutputBias), c.AttentionOutputBias),
+            (nameof(BlockWeights.AttentionOutput), true), (nameof(BlockWeights.AttentionOutputScale), int8),
+            (nameof(BlockWeights.AttentionOutputBias), c.AttentionOutputBias),
             (nameof(BlockWeights.AttentionOutputNorm), c.NormsAfter),
             (nameof(BlockWeights.MlpNorm), c.NormsBefore), (nameof(BlockWeights.MlpNormBias), c.NormsBefore && c.Norm == NormKind.Layer),
-            (nameof(BlockWeights.GateUp), true), (nameof(BlockWeights.GateUpBias), c.MlpBias),
-            (nameof(BlockWeights.Down), true), (nameof(BlockWeights.DownBias), c.MlpBias), (nameof(BlockWeights.MlpOutputNorm), c.NormsAfter),
+            (nameof(BlockWeights.GateUp), true), (nameof(BlockWeights.GateUpScale), int8), (nameof(BlockWeights.GateUpBias), c.MlpBias),
+            (nameof(BlockWeights.Down), true), (nameof(BlockWeights.DownScale), int8), (nameof(BlockWeights.DownBias), c.MlpBias), (nameof(BlockWeights.MlpOutputNorm), c.NormsAfter),
         ];
         return all.Where(part => part.Present).Select(part => part.Name);
     }
@@ -54,8 +62,8 @@ internal sealed class DecoderScript
     {
         var c = _config;
         var angles = _rotates ? ", cos: Tensor, sin: Tensor" : "";
-        var parameters = string.Concat(BlockParameters(c).Select(name => $", {name}: Tensor")); // of a block
-        var arguments = string.Concat(BlockParameters(c).Select(name => ", " + name));
+        var parameters = string.Concat(BlockParameters(c, _int8).Select(name => $", {name}: Tensor")); // of a block
+        var arguments = string.Concat(BlockParameters(c, _int8).Select(name => ", " + name));
         var qkv = $"qkv(h{arguments}{(_rotates ? ", cos, sin" : "")})";
         var rest = $"rest(h, attended{arguments})";
         var floats = "q.transpose(1, 2).float(), k.transpose(1, 2).float(), v.transpose(1, 2).float()";
@@ -68,11 +76,12 @@ internal sealed class DecoderScript
 
             """;
         return $"""
+            {Int8Product}
             {Embed}
             {Logits}
             {Rotate}
             def qkv(h: Tensor{parameters}{angles}) -> Tuple[Tensor, Tensor, Tensor]:
-                x = {(c.NormsBefore ? Norm("h", "AttentionNorm") : "h")}.to(Qkv.dtype)
+                x = {(c.NormsBefore ? Norm("h", "AttentionNorm") : "h")}.to({TypeOf("Qkv")})
                 all = {Product("x", "Qkv", c.QkvBias)}
             {Heads}
             def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float) -> Tensor:
@@ -103,15 +112,17 @@ internal sealed class DecoderScript
     {
         get
         {
-            var scaled = "torch.embedding(embedding, ids).float()" + (_config.EmbeddingScale == 1 ? "" : $" * {Literal(_config.EmbeddingScale)}");
+            var rows = "torch.embedding(embedding, ids).float()" + (_int8 ? " * torch.embedding(scale.unsqueeze(1), ids).float()" : "");
+            var scaled = rows + (_config.EmbeddingScale == 1 ? "" : $" * {Literal(_config.EmbeddingScale)}");
+            var scale = _int8 ? ", scale: Tensor" : "";
             return _config.LearnedPositions
                 ? $"""
-                def embed(ids: Tensor, embedding: Tensor, positions: Tensor, learned: Tensor) -> Tensor:
+                def embed(ids: Tensor, embedding: Tensor{scale}, positions: Tensor, learned: Tensor) -> Tensor:
                     return {scaled} + torch.embedding(learned, positions).float()
 
                 """
                 : $"""
-                def embed(ids: Tensor, embedding: Tensor) -> Tensor:
+                def embed(ids: Tensor, embedding: Tensor{scale}) -> Tensor:
                     return {scaled}
 
                 """;
@@ -123,9 +134,9 @@ internal sealed class DecoderScript
         get
         {
             var bias = _config.Norm == NormKind.Layer ? ", FinalNormBias: Tensor" : "";
-            var scores = $"torch.linear({Norm("h", "FinalNorm")}.to(head.dtype), head).float()";
+            var scores = $"{Product($"{Norm("h", "FinalNorm")}.to({TypeOf("head")})", "head", bias: false)}.float()";
             return $"""
-                def logits(h: Tensor, FinalNorm: Tensor{bias}, head: Tensor) -> Tensor:
+                def logits(h: Tensor, FinalNorm: Tensor{bias}, head: Tensor{(_int8 ? ", headScale: Tensor" : "")}) -> Tensor:
                     return {(_config.LogitSoftcap is { } cap ? Capped(scores, cap) : scores)}
 
                 """;
@@ -208,7 +219,16 @@ internal sealed class DecoderScript
             var c = _config;
             if (c.AttentionSoftcap is not { } cap)
             {
-                return Indented([$"return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa={Grouped})"]);
+                var all = $"return torch.scaled_dot_product_attention(q, k, v, mask, 0.0, False, scale=scale, enable_gqa={Grouped})";
+                return c.KvHeads == c.Heads ? Indented([all]) : Indented(
+                [
+                    // One token's queries of a group see the same keys: as rows of one head they need no copies of them.
+                    "if q.size(2) == 1:",
+                    $"    rows = q.reshape(q.size(0), {c.KvHeads}, {c.Heads / c.KvHeads}, {c.HeadWidth})",
+                    "    one = torch.scaled_dot_product_attention(rows, k, v, mask, 0.0, False, scale=scale)",
+                    $"    return one.reshape(q.size(0), {c.Heads}, 1, {c.HeadWidth})",
+                    all,
+                ]);
             }
 
             var groups = c.Heads / c.KvHeads;
@@ -231,7 +251,7 @@ internal sealed class DecoderScript
             var c = _config;
             var lines = new List<string>
             {
-                $"joined = attended.transpose(1, 2).reshape(h.size(0), h.size(1), {c.Heads * c.HeadWidth}).to(AttentionOutput.dtype)",
+                $"joined = attended.transpose(1, 2).reshape(h.size(0), h.size(1), {c.Heads * c.HeadWidth}).to({TypeOf("AttentionOutput")})",
                 $"a = {Product("joined", "AttentionOutput", c.AttentionOutputBias)}.to(h.dtype)",
             };
             if (c.NormsAfter)
@@ -244,7 +264,7 @@ internal sealed class DecoderScript
                 lines.Add("h = h + a");
             }
 
-            lines.Add($"x = {(c.NormsBefore ? Norm("h", "MlpNorm") : "h")}.to(GateUp.dtype)");
+            lines.Add($"x = {(c.NormsBefore ? Norm("h", "MlpNorm") : "h")}.to({TypeOf("GateUp")})");
             var up = Product("x", "GateUp", c.MlpBias);
             if (c.GatedMlp)
             {
@@ -283,7 +303,32 @@ internal sealed class DecoderScript
         _ => throw new InvalidOperationException($"no script for {_config.Activation}"),
     };
 
-    private static string Product(string x, string weight, bool bias) => bias ? $"torch.linear({x}, {weight}, {weight}Bias)" : $"torch.linear({x}, {weight})";
+    private string Product(string x, string weight, bool bias) => (_int8, bias) switch
+    {
+        (false, false) => $"torch.linear({x}, {weight})",
+        (false, true) => $"torch.linear({x}, {weight}, {weight}Bias)",
+        (true, false) => $"product({x}, {weight}, {weight}Scale)",
+        (true, true) => $"(product({x}, {weight}, {weight}Scale) + {weight}Bias)",
+    };
+
+    /// <summary>The type of the inputs and outputs of products with a weight.</summary>
+    private string TypeOf(string weight) => $"{weight}{(_int8 ? "Scale" : "")}.dtype";
+
+    /// <summary>
+    /// x·qᵀ·s. For few rows the weights are read as they are; for more they are turned to x's type, which holds −127 to 127 exactly, and the
+    /// product is a plain one. The kernel for few rows reads columns by the 32.
+    /// </summary>
+    private string Int8Product => !_int8 ? "" : $"""
+        def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+            rows = x.reshape(-1, x.size(-1))
+            if rows.size(0) <= {FewRows} and weight.size(1) % 32 == 0:
+                y = torch._weight_int8pack_mm(rows, weight, scale)
+            else:
+                y = torch.linear(rows, weight.to(x.dtype)) * scale
+            sizes = x.size()
+            return y.view(sizes[:-1] + [weight.size(0)])
+
+        """;
 
     private static string Capped(string x, double cap) => $"torch.tanh({x} / {Literal(cap)}) * {Literal(cap)}";
 

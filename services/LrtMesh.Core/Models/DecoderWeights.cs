@@ -9,14 +9,27 @@ namespace LrtMesh.Core.Models;
 /// <param name="Head">[vocabulary, width]; the embedding itself where it is tied.</param>
 /// <param name="FinalNormBias">[width].</param>
 /// <param name="Positions">[context, width], where positions are learned.</param>
+/// <param name="EmbeddingScale">[vocabulary], where the embedding is int8: an entry's row is multiplied by it.</param>
+/// <param name="HeadScale">[vocabulary], where the head is int8; the embedding's where it is tied.</param>
 public sealed record DecoderWeights(
-    Tensor Embedding, IReadOnlyList<BlockWeights> Blocks, Tensor FinalNorm, Tensor Head, Tensor? FinalNormBias = null, Tensor? Positions = null)
+    Tensor Embedding, IReadOnlyList<BlockWeights> Blocks, Tensor FinalNorm, Tensor Head, Tensor? FinalNormBias = null, Tensor? Positions = null,
+    Tensor? EmbeddingScale = null, Tensor? HeadScale = null)
     : IDisposable
 {
     /// <summary>Every tensor, a tied head once.</summary>
     public IEnumerable<Tensor> All =>
-        new[] { Embedding, FinalNorm, ReferenceEquals(Head, Embedding) ? null : Head, FinalNormBias, Positions }
-            .OfType<Tensor>().Concat(Blocks.SelectMany(b => b.All));
+        new[]
+        {
+            Embedding, FinalNorm, ReferenceEquals(Head, Embedding) ? null : Head, FinalNormBias, Positions,
+            EmbeddingScale, ReferenceEquals(HeadScale, EmbeddingScale) ? null : HeadScale,
+        }.OfType<Tensor>().Concat(Blocks.SelectMany(b => b.All));
+
+    /// <summary>Number of parameters; scales of int8 weights are none.</summary>
+    public long Parameters => All.Sum(tensor => tensor.numel())
+        - new[] { EmbeddingScale, ReferenceEquals(HeadScale, EmbeddingScale) ? null : HeadScale }.Concat(Blocks.SelectMany(block => block.Scales)).Sum(scale => scale?.numel() ?? 0);
+
+    /// <summary>The type of products' inputs and outputs, and of the KV cache.</summary>
+    public ScalarType Activations => DtypeChoice.ActivationsOf(Head.dtype);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -45,6 +58,10 @@ public sealed record DecoderWeights(
 /// <param name="GateUpBias">[2·mlp] or [mlp].</param>
 /// <param name="DownBias">[width].</param>
 /// <param name="MlpOutputNorm">[width].</param>
+/// <param name="QkvScale">Where <paramref name="Qkv"/> is int8: what each of its outputs is multiplied by.</param>
+/// <param name="AttentionOutputScale">Likewise.</param>
+/// <param name="GateUpScale">Likewise.</param>
+/// <param name="DownScale">Likewise.</param>
 public sealed record BlockWeights(
     Tensor? AttentionNorm,
     Tensor Qkv,
@@ -61,10 +78,17 @@ public sealed record BlockWeights(
     Tensor? MlpNormBias = null,
     Tensor? GateUpBias = null,
     Tensor? DownBias = null,
-    Tensor? MlpOutputNorm = null)
+    Tensor? MlpOutputNorm = null,
+    Tensor? QkvScale = null,
+    Tensor? AttentionOutputScale = null,
+    Tensor? GateUpScale = null,
+    Tensor? DownScale = null)
 {
     /// <summary>Every tensor.</summary>
     public IEnumerable<Tensor> All => Parts.Select(part => part.Tensor);
+
+    /// <summary>What int8 outputs are multiplied by; null where weights are not int8.</summary>
+    public IEnumerable<Tensor?> Scales => [QkvScale, AttentionOutputScale, GateUpScale, DownScale];
 
     /// <summary>Every tensor with its name here, in the order in which the block's script takes them.</summary>
     internal IEnumerable<(string Name, Tensor Tensor)> Parts
@@ -74,12 +98,13 @@ public sealed record BlockWeights(
             (string Name, Tensor? Tensor)[] all =
             [
                 (nameof(AttentionNorm), AttentionNorm), (nameof(AttentionNormBias), AttentionNormBias),
-                (nameof(Qkv), Qkv), (nameof(QkvBias), QkvBias), (nameof(QueryNorm), QueryNorm), (nameof(KeyNorm), KeyNorm),
-                (nameof(AttentionOutput), AttentionOutput), (nameof(AttentionOutputBias), AttentionOutputBias),
+                (nameof(Qkv), Qkv), (nameof(QkvScale), QkvScale), (nameof(QkvBias), QkvBias), (nameof(QueryNorm), QueryNorm), (nameof(KeyNorm), KeyNorm),
+                (nameof(AttentionOutput), AttentionOutput), (nameof(AttentionOutputScale), AttentionOutputScale),
+                (nameof(AttentionOutputBias), AttentionOutputBias),
                 (nameof(AttentionOutputNorm), AttentionOutputNorm),
                 (nameof(MlpNorm), MlpNorm), (nameof(MlpNormBias), MlpNormBias),
-                (nameof(GateUp), GateUp), (nameof(GateUpBias), GateUpBias),
-                (nameof(Down), Down), (nameof(DownBias), DownBias), (nameof(MlpOutputNorm), MlpOutputNorm),
+                (nameof(GateUp), GateUp), (nameof(GateUpScale), GateUpScale), (nameof(GateUpBias), GateUpBias),
+                (nameof(Down), Down), (nameof(DownScale), DownScale), (nameof(DownBias), DownBias), (nameof(MlpOutputNorm), MlpOutputNorm),
             ];
             return all.Where(part => part.Tensor is not null).Select(part => (part.Name, part.Tensor!));
         }

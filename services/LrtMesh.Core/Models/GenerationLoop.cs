@@ -40,9 +40,9 @@ internal sealed class GenerationLoop : IDisposable
         _decoder = decoder;
         _deterministic = options.Deterministic;
         var config = decoder.Config;
-        var bytesPerToken = KvCache.BytesPerToken(config, (int)decoder.Weights.Head.element_size());
+        var bytesPerToken = KvCache.BytesPerToken(config, SafetensorsType.Of(decoder.Weights.Activations).Bits / 8);
         // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
-        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Head.dtype);
+        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations);
         _maxTokens = options.KvCacheBytes / bytesPerToken;
         if (_maxTokens < LeastTokens)
         {

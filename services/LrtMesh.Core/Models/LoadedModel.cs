@@ -20,7 +20,7 @@ public sealed class LoadedModel : IDisposable
     private readonly ModelThread _thread;
     private bool _disposed;
 
-    private LoadedModel(string name, Decoder decoder, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
+    private LoadedModel(string name, Decoder decoder, DtypeChoice dtype, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
     {
         Name = name;
         Tokenizer = tokenizer;
@@ -28,7 +28,7 @@ public sealed class LoadedModel : IDisposable
         _decoder = decoder;
         _loop = new GenerationLoop(decoder, serving);
         _thread = new ModelThread(name, _loop);
-        Description = Describe(digest);
+        Description = Describe(digest, dtype);
     }
 
     /// <summary>The name by which requests refer to it.</summary>
@@ -52,13 +52,15 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Loads a model.</summary>
     /// <param name="name">The name by which requests will refer to it.</param>
     /// <param name="folder">A folder in Hugging Face layout.</param>
+    /// <param name="dtype">The type to compute in.</param>
     /// <param name="serving">How it serves generation; null: as by default.</param>
     /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor.</exception>
-    public static LoadedModel Load(string name, string folder, ServingOptions? serving = null)
+    public static LoadedModel Load(string name, string folder, ComputeDtype dtype = ComputeDtype.Auto, ServingOptions? serving = null)
     {
         var tokenizer = Tokenizer.Load(folder);
         var chat = ChatFormat.Load(folder);
-        var decoder = Checkpoint.Load(folder, ScalarType.Float32);
+        var choice = DtypeChoice.Make(dtype, folder);
+        var decoder = Checkpoint.Load(folder, choice.Weights);
         if (tokenizer.VocabularySize > decoder.Config.Vocabulary)
         {
             decoder.Dispose();
@@ -67,7 +69,7 @@ public sealed class LoadedModel : IDisposable
                 $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
         }
 
-        return new LoadedModel(name, decoder, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
+        return new LoadedModel(name, decoder, choice, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
     }
 
     /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
@@ -188,7 +190,7 @@ public sealed class LoadedModel : IDisposable
             [.. captured.Select(states => states.Floats().Slice(row * stride, sequence.Count * _decoder.Config.Width).ToArray())]))];
     }
 
-    private Model Describe(string digest) => new()
+    private Model Describe(string digest, DtypeChoice dtype) => new()
     {
         Name = Name,
         Digest = digest,
@@ -197,8 +199,10 @@ public sealed class LoadedModel : IDisposable
         Width = (uint)_decoder.Config.Width,
         Vocabulary = (uint)_decoder.Config.Vocabulary,
         Context = (uint)_decoder.Config.Context,
-        Parameters = (ulong)_decoder.Weights.All.Sum(t => t.numel()),
-        ComputeDtype = Dtype.Float32,
+        Parameters = (ulong)_decoder.Weights.Parameters,
+        ComputeDtype = dtype.Activations == ScalarType.Float32 ? Dtype.Float32 : Dtype.Bfloat16,
+        WeightDtype = dtype.Contract,
+        DtypeReason = dtype.Reason,
         Device = "cpu",
         TokenizerDigest = Tokenizer.Digest,
     };

@@ -80,6 +80,20 @@ public static class RandomCheckpoint
         return new RandomCheckpointSummary(plans.Sum(plan => plan.Shape.Aggregate(1L, (product, size) => product * size)), total, files);
     }
 
+    /// <summary>A decoder of random weights, without a checkpoint.</summary>
+    /// <param name="configPath">The config.json to follow.</param>
+    /// <param name="dtype">Of its weights: float32, bfloat16 or int8.</param>
+    /// <param name="seed">Of the weights.</param>
+    /// <exception cref="LrtMeshException">A configuration that cannot be loaded.</exception>
+    public static Decoder Decoder(string configPath, ScalarType dtype, ulong seed)
+    {
+        var configFile = ConfigFile.ReadFile(configPath);
+        var (family, config) = Family.Read(configFile);
+        using var generator = new Generator(seed, CPU);
+        var source = new RandomSource(plan => Values(plan, configFile.Number("initializer_range", 0.02), family.Names.NormsAroundZero ? 0 : 1, generator));
+        return new Decoder(config, Checkpoint.ReadWeights(family, config, source, dtype));
+    }
+
     /// <summary>What the family's mapping asks for, as long as it fits on the disk.</summary>
     private static List<TensorPlan> Plan(Family family, ModelConfig config, ScalarType dtype, string folder)
     {
@@ -147,5 +161,17 @@ public static class RandomCheckpoint
         var config = JsonNode.Parse(File.ReadAllBytes(configPath))!.AsObject();
         config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = dtype.ToString().ToLowerInvariant();
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString(Indented) + "\n");
+    }
+
+    /// <summary>Makes what is asked for.</summary>
+    private sealed class RandomSource(Func<TensorPlan, Tensor> make) : TensorSource
+    {
+        public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype);
+
+        public override void ReadInto(string name, Tensor target)
+        {
+            using var scope = NewDisposeScope();
+            target.copy_(make(new TensorPlan(name, target.shape, target.dtype)));
+        }
     }
 }

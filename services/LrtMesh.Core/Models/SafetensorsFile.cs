@@ -18,6 +18,7 @@ public sealed class SafetensorsFile : IDisposable
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
     private const int PieceBytes = 4 << 20; // read or converted at once
+    private const int RowsBytes = 256 << 10; // given as rows at once: who takes them makes copies, which would leave larger holes in the heap
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
@@ -150,6 +151,25 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
+    /// <inheritdoc cref="TensorSource.ReadRows"/>
+    public void ReadRows(string name, IReadOnlyList<long> shape, Action<long, Tensor> take)
+    {
+        Check(name, shape, ScalarType.Float32);
+        var stored = _tensors[name];
+        var columns = shape[1];
+        var width = stored.Type.Bits / 8;
+        var rows = Math.Max(1, RowsBytes / Math.Max(1, columns * width));
+        using var scope = NewDisposeScope();
+        var buffer = Buffer(stored.Type.Torch!.Value, checked((int)Math.Max(RowsBytes / width, columns)));
+        for (var row = 0L; row < shape[0]; row += rows)
+        {
+            using var step = NewDisposeScope();
+            var part = buffer.narrow(0, 0, Math.Min(rows, shape[0] - row) * columns);
+            ReadBytes(part.bytes, _dataStart + stored.Begin + (row * columns * width), $"tensor '{name}'");
+            take(row, part.view(-1, columns).to(ScalarType.Float32));
+        }
+    }
+
     /// <summary>Adds a tensor's bytes, as they are stored, to a digest.</summary>
     public void AddTo(ContentDigest digest, string name)
     {
@@ -172,7 +192,7 @@ public sealed class SafetensorsFile : IDisposable
 
     private Tensor Buffer(ScalarType type, int elements)
     {
-        if (_buffer?.dtype != type)
+        if (_buffer?.dtype != type || _buffer.numel() < elements)
         {
             _buffer?.Dispose();
             _buffer = empty(elements, type).DetachFromDisposeScope();

@@ -11,6 +11,9 @@ public sealed record StoredTensor(SafetensorsType Type, IReadOnlyList<long> Shap
 {
     /// <summary>Its bytes.</summary>
     public long Length => End - Begin;
+
+    /// <summary>Its elements.</summary>
+    public long Elements => Shape.Aggregate(1L, (product, size) => product * size);
 }
 
 /// <summary>

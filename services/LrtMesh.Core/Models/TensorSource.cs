@@ -19,6 +19,17 @@ public abstract class TensorSource
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
     public abstract void ReadInto(string name, Tensor target);
 
+    /// <summary>Reads a matrix as float32, some rows at a time, so that it need not be held in that type.</summary>
+    /// <param name="name">Its name in the checkpoint.</param>
+    /// <param name="shape">The shape that it must have, [rows, columns].</param>
+    /// <param name="take">Called with the number of the first row and with rows, [some, columns], which are valid for the call.</param>
+    /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
+    public virtual void ReadRows(string name, IReadOnlyList<long> shape, Action<long, Tensor> take)
+    {
+        using var whole = Read(name, shape, ScalarType.Float32);
+        take(0, whole);
+    }
+
     /// <summary>Reads a tensor.</summary>
     /// <param name="name">Its name in the checkpoint.</param>
     /// <param name="shape">The shape that it must have.</param>

@@ -11,48 +11,62 @@ namespace LrtMesh.Core.Models;
 /// <param name="config">What the decoder is made of.</param>
 /// <param name="names">What its tensors are called.</param>
 /// <param name="source">Where they come from.</param>
-/// <param name="dtype">The type in which products are computed; norms are in the residual stream's.</param>
+/// <param name="dtype">Of the products' weights and the tables: float32, bfloat16 or int8; norms are in the residual stream's.</param>
 public sealed class WeightAssembly(ModelConfig config, TensorNames names, TensorSource source, ScalarType dtype)
 {
     private long Queries => config.Heads * config.HeadWidth;
 
     private long Keys => config.KvHeads * config.HeadWidth;
 
+    private bool Quantizes => dtype == ScalarType.Int8;
+
+    /// <summary>Of biases, learned positions and scales.</summary>
+    private ScalarType Activations => DtypeChoice.ActivationsOf(dtype);
+
     /// <summary>The decoder's weights, in the caller's dispose scope.</summary>
     public DecoderWeights Assemble()
     {
-        var embedding = Matrix(names.Embedding, config.Vocabulary, config.Width);
-        var positions = config.LearnedPositions ? Matrix(names.Positions!, config.Context, config.Width) : null;
+        var embedding = Read(names.Prefix + names.Embedding, config.Vocabulary, config.Width);
+        var positions = config.LearnedPositions
+            ? source.Read($"{names.Prefix}{names.Positions}.weight", [config.Context, config.Width], Activations)
+            : null;
         var blocks = new List<BlockWeights>(); // grows with what is found: the configuration's number may be anything
         for (var layer = 0; layer < config.Layers; layer++)
         {
             blocks.Add(Block(layer));
         }
 
+        var head = config.TiedHead ? embedding : Read(names.Head, config.Vocabulary, config.Width);
         return new DecoderWeights(
-            embedding,
+            embedding.Values,
             blocks,
             Norm(names.FinalNorm, config.Width),
-            config.TiedHead ? embedding : source.Read(names.Head + ".weight", [config.Vocabulary, config.Width], dtype),
+            head.Values,
             config.Norm == NormKind.Layer ? NormBias(names.FinalNorm) : null,
-            positions);
+            positions,
+            embedding.Scales,
+            head.Scales);
     }
 
     private BlockWeights Block(int layer)
     {
         string At(string? stem) => string.Format(CultureInfo.InvariantCulture, stem!, layer);
         var (before, after, centred) = (config.NormsBefore, config.NormsAfter, config.NormsBefore && config.Norm == NormKind.Layer);
+        var qkv = names.Qkv is { } fusedQkv
+            ? ByKind(Product(At(fusedQkv), config.QkvWidth, config.Width))
+            : Products((At(names.Query), Queries), (At(names.Key), Keys), (At(names.Value), Keys));
+        var attentionOutput = Product(At(names.AttentionOutput), config.Width, Queries);
+        var gateUp = !config.GatedMlp ? Product(At(names.Up), config.MlpWidth, config.Width)
+            : names.GateUp is { } bothUp ? Product(At(bothUp), 2L * config.MlpWidth, config.Width)
+            : Products((At(names.Gate), config.MlpWidth), (At(names.Up), config.MlpWidth));
+        var down = Product(At(names.Down), config.Width, config.MlpWidth);
         return new BlockWeights(
             AttentionNorm: before ? Norm(At(names.AttentionNorm), config.Width) : null,
-            Qkv: names.Qkv is { } fused
-                ? ByKind(Product(At(fused), config.QkvWidth, config.Width))
-                : Products((At(names.Query), Queries), (At(names.Key), Keys), (At(names.Value), Keys)),
-            AttentionOutput: Product(At(names.AttentionOutput), config.Width, Queries),
+            Qkv: qkv.Values,
+            AttentionOutput: attentionOutput.Values,
             MlpNorm: before ? Norm(At(names.MlpNorm), config.Width) : null,
-            GateUp: !config.GatedMlp ? Product(At(names.Up), config.MlpWidth, config.Width)
-                : names.GateUp is { } both ? Product(At(both), 2L * config.MlpWidth, config.Width)
-                : Products((At(names.Gate), config.MlpWidth), (At(names.Up), config.MlpWidth)),
-            Down: Product(At(names.Down), config.Width, config.MlpWidth),
+            GateUp: gateUp.Values,
+            Down: down.Values,
             AttentionNormBias: centred ? NormBias(At(names.AttentionNorm)) : null,
             QkvBias: !config.QkvBias ? null
                 : names.Qkv is { } fusedBias ? ByKind(Bias(At(fusedBias), config.QkvWidth))
@@ -67,7 +81,11 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
                 : names.GateUp is { } bothBias ? Bias(At(bothBias), 2L * config.MlpWidth)
                 : Biases((At(names.Gate), config.MlpWidth), (At(names.Up), config.MlpWidth)),
             DownBias: config.MlpBias ? Bias(At(names.Down), config.Width) : null,
-            MlpOutputNorm: after ? Norm(At(names.MlpOutputNorm), config.Width) : null);
+            MlpOutputNorm: after ? Norm(At(names.MlpOutputNorm), config.Width) : null,
+            QkvScale: qkv.Scales,
+            AttentionOutputScale: attentionOutput.Scales,
+            GateUpScale: gateUp.Scales,
+            DownScale: down.Scales);
     }
 
     private Tensor? QueryKeyNormOf(Func<string?, string> at, string? stem, long whole) => config.QueryKeyNorm switch
@@ -77,48 +95,82 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         _ => null,
     };
 
-    /// <summary>A table of rows, stored as it is used.</summary>
-    private Tensor Matrix(string stem, long rows, long columns) => source.Read(names.Prefix + stem + ".weight", [rows, columns], dtype);
+    /// <summary>A matrix that is stored as it is used, [rows, columns].</summary>
+    private Matrix Read(string stem, long rows, long columns)
+    {
+        var whole = Allocate(rows, columns);
+        ReadInto(stem + ".weight", whole);
+        return whole;
+    }
 
     /// <summary>The weights of a product, [outputs, inputs].</summary>
-    private Tensor Product(string stem, long outputs, long inputs)
+    private Matrix Product(string stem, long outputs, long inputs)
     {
-        var whole = source.Allocate([outputs, inputs], dtype);
+        var whole = Allocate(outputs, inputs);
         ReadProduct(stem, whole);
         return whole;
     }
 
     /// <summary>Products of the residual stream side by side, each read into its rows: a large model must not be held twice.</summary>
-    private Tensor Products(params (string Stem, long Outputs)[] parts)
+    private Matrix Products(params (string Stem, long Outputs)[] parts)
     {
-        var whole = source.Allocate([parts.Sum(part => part.Outputs), config.Width], dtype);
+        var whole = Allocate(parts.Sum(part => part.Outputs), config.Width);
         var at = 0L;
         foreach (var (stem, outputs) in parts)
         {
-            using var rows = whole.narrow(0, at, outputs);
-            ReadProduct(stem, rows);
+            using var rows = whole.Values.narrow(0, at, outputs);
+            using var scales = whole.Scales?.narrow(0, at, outputs);
+            ReadProduct(stem, new(rows, scales));
             at += outputs;
         }
 
         return whole;
     }
 
-    private void ReadProduct(string stem, Tensor target)
+    private void ReadProduct(string stem, Matrix target)
     {
+        var name = names.Prefix + stem + ".weight";
         if (!names.Transposed)
         {
-            source.ReadInto(names.Prefix + stem + ".weight", target);
+            ReadInto(name, target);
             return;
         }
 
-        using var stored = Matrix(stem, target.size(1), target.size(0)); // [inputs, outputs]
+        var (outputs, inputs) = (target.Values.size(0), target.Values.size(1));
+        using var stored = source.Read(name, [inputs, outputs], Quantizes ? ScalarType.Float32 : dtype);
         using var turned = stored.t();
-        target.copy_(turned);
+        if (target.Scales is { } scales)
+        {
+            Int8Rows.Write(turned, target.Values, scales);
+        }
+        else
+        {
+            target.Values.copy_(turned);
+        }
     }
+
+    private void ReadInto(string name, Matrix target)
+    {
+        if (target.Scales is not { } scales)
+        {
+            source.ReadInto(name, target.Values);
+            return;
+        }
+
+        source.ReadRows(name, target.Values.shape, (first, rows) =>
+        {
+            using var quantized = target.Values.narrow(0, first, rows.size(0));
+            using var part = scales.narrow(0, first, rows.size(0));
+            Int8Rows.Write(rows, quantized, part);
+        });
+    }
+
+    private Matrix Allocate(long rows, long columns) =>
+        new(source.Allocate([rows, columns], dtype), Quantizes ? source.Allocate([rows], Activations) : null);
 
     private Tensor Biases(params (string Stem, long Size)[] parts)
     {
-        var whole = source.Allocate([parts.Sum(part => part.Size)], dtype);
+        var whole = source.Allocate([parts.Sum(part => part.Size)], Activations);
         var at = 0L;
         foreach (var (stem, size) in parts)
         {
@@ -130,7 +182,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         return whole;
     }
 
-    private Tensor Bias(string stem, long size) => source.Read(names.Prefix + stem + ".bias", [size], dtype);
+    private Tensor Bias(string stem, long size) => source.Read(names.Prefix + stem + ".bias", [size], Activations);
 
     private Tensor Norm(string stem, long size)
     {
@@ -148,6 +200,8 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
 
     private Tensor NormBias(string stem) => source.Read(names.Prefix + stem + ".bias", [config.Width], ScalarType.Float32);
 
+    private Matrix ByKind(Matrix fused) => new(ByKind(fused.Values), fused.Scales is { } scales ? ByKind(scales) : null);
+
     /// <summary>Fused rows that are stored head by head, in the order of all queries, all keys, all values.</summary>
     private Tensor ByKind(Tensor fused)
     {
@@ -163,4 +217,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return swapped.reshape(fused.shape);
         }
     }
+
+    /// <summary>Weights of a product or rows of a table; scales, one a row, where they are int8.</summary>
+    private readonly record struct Matrix(Tensor Values, Tensor? Scales);
 }

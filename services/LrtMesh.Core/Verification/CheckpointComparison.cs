@@ -26,17 +26,18 @@ public sealed class CheckpointComparison
         _tolerance = tolerance;
     }
 
-    /// <summary>Compares, in float32.</summary>
+    /// <summary>Compares.</summary>
     /// <param name="folder">The checkpoint.</param>
     /// <param name="expected">The safetensors file of the reference.</param>
-    /// <param name="tolerance">How far numbers may differ; token ids may not.</param>
+    /// <param name="weights">The type to compute in: float32, bfloat16 or int8.</param>
+    /// <param name="tolerance">How far numbers may differ; token ids may not where each number is judged.</param>
     /// <exception cref="LrtMeshException">Either cannot be read, or they do not belong together.</exception>
     /// <remarks>1. Hidden states and logits. 2. Greedy continuations. 3. Steered and ablated logits.</remarks>
-    public static CheckpointReport Run(string folder, string expected, Tolerance tolerance)
+    public static CheckpointReport Run(string folder, string expected, ScalarType weights, Tolerance tolerance)
     {
         NativeTorch.EnsureLoaded();
         using var inference = inference_mode();
-        using var decoder = Checkpoint.Load(folder, ScalarType.Float32);
+        using var decoder = Checkpoint.Load(folder, weights);
         using var reference = ReferenceActivations.Open(expected, decoder.Config);
         var comparison = new CheckpointComparison(decoder, reference, tolerance);
 
@@ -63,6 +64,7 @@ public sealed class CheckpointComparison
         var last = _decoder.Read(ids, tap); // [rows, tokens, width]
         return new CheckpointReport
         {
+            JudgesIds = _tolerance.Norm is null,
             Family = config.Family,
             Rows = _reference.Rows,
             Tokens = _reference.Tokens,

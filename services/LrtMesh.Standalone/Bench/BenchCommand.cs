@@ -10,6 +10,7 @@ internal static class BenchCommand
 
     public static Command Create() => new("bench", "Measure speed on this machine; nothing else should run meanwhile.")
     {
+        DecodeBench.Create(),
         FitBench.Create(),
     };
 

@@ -61,10 +61,10 @@ internal static class FamilyVariants
     }
 
     /// <summary>A decoder with random weights.</summary>
-    public static Decoder Decoder(string body, ulong seed)
+    public static Decoder Decoder(string body, ulong seed, ScalarType dtype = ScalarType.Float32)
     {
         var (family, config) = Read(body);
-        return new Decoder(config, Checkpoint.ReadWeights(family, config, new RandomTensors(seed), ScalarType.Float32));
+        return new Decoder(config, Checkpoint.ReadWeights(family, config, new RandomTensors(seed), dtype));
     }
 
     /// <summary>Weights large enough that a wrong detail shows.</summary>

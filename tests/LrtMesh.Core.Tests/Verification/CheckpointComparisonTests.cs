@@ -106,6 +106,18 @@ public sealed class CheckpointComparisonTests : IDisposable
         Assert.Contains(says, error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(ScalarType.BFloat16)]
+    [InlineData(ScalarType.Int8)]
+    public void Rounded_weights_agree_within_their_tolerance_and_a_wrong_layer_does_not(ScalarType weights)
+    {
+        var report = Compare(weights);
+        Assert.True(report.Passed, string.Join('\n', report.All.Where(d => !d.Agrees).Select(d => $"{d}")));
+        Assert.Contains(report.All, difference => difference.RelativeNorm > 1e-4); // it was not computed in float32
+        Array.Reverse(_floats["hidden.1"].Values);
+        Assert.Equal("hidden.1", Assert.Single(Compare(weights).All, difference => !difference.Agrees).Name);
+    }
+
     [Fact]
     public void A_reference_of_another_model_is_refused()
     {
@@ -118,7 +130,7 @@ public sealed class CheckpointComparisonTests : IDisposable
     {
         foreach (var folder in GoldenCheckpoint.Folders())
         {
-            var report = CheckpointComparison.Run(folder, Path.Combine(folder, "expected.safetensors"), Tolerance.Default);
+            var report = CheckpointComparison.Run(folder, Path.Combine(folder, "expected.safetensors"), ScalarType.Float32, Tolerance.Float32);
             Assert.True(report.Passed, $"{folder}: {string.Join('\n', report.GreedyDifferences.Concat(report.All.Where(d => !d.Agrees).Select(d => $"{d}")))}");
         }
     }
@@ -168,7 +180,9 @@ public sealed class CheckpointComparisonTests : IDisposable
 
     private void Keep(string name, TorchSharp.torch.Tensor tensor) => _floats[name] = (tensor.shape, tensor.contiguous().Floats().ToArray());
 
-    private CheckpointReport Compare()
+    private CheckpointReport Compare() => Compare(ScalarType.Float32);
+
+    private CheckpointReport Compare(ScalarType weights)
     {
         using var scope = NewDisposeScope();
         var path = Path.Combine(_checkpoint.Folder, "expected.safetensors");
@@ -180,7 +194,7 @@ public sealed class CheckpointComparisonTests : IDisposable
             ]);
         try
         {
-            return CheckpointComparison.Run(_checkpoint.Folder, path, Tolerance.Default);
+            return CheckpointComparison.Run(_checkpoint.Folder, path, weights, Tolerance.For(weights));
         }
         finally
         {
