@@ -1,0 +1,73 @@
+using LrtMesh.V1;
+
+namespace LrtMesh.Client;
+
+/// <summary>A block of rows, always of whole texts.</summary>
+/// <param name="Labels">Sequence, position, token and characters of each row.</param>
+/// <param name="Width">Width of the model.</param>
+/// <param name="Layers">One list a layer, in the order of the spec: row-major [rows, width].</param>
+public sealed record HiddenStates(RowBlock Labels, int Width, IReadOnlyList<float[]> Layers);
+
+/// <summary>Makes <see cref="HiddenStates"/> of the messages of ExtractHiddenStates and checks them on the way.</summary>
+internal sealed class HiddenStateReader(ExtractionSpec spec)
+{
+    private ExtractionStarted? _started;
+    private RowBlock? _rows;
+    private TensorAssembler? _assembler;
+
+    /// <summary>Takes a message; gives a block where it completes one.</summary>
+    /// <exception cref="BrokenTensorException">It is not what is due.</exception>
+    public HiddenStates? Take(ExtractHiddenStatesResponse response)
+    {
+        switch (response.PartCase)
+        {
+            case ExtractHiddenStatesResponse.PartOneofCase.Started when _started is null:
+                _started = response.Started;
+                return null;
+            case ExtractHiddenStatesResponse.PartOneofCase.Rows when _started is not null && _rows is null:
+                Begin(response.Rows);
+                break;
+            case ExtractHiddenStatesResponse.PartOneofCase.Chunk when _rows is not null:
+                _assembler!.Add(response.Chunk);
+                break;
+            default:
+                throw new BrokenTensorException($"an unexpected part: {response.PartCase}");
+        }
+
+        if (!_assembler!.IsComplete)
+        {
+            return null;
+        }
+
+        var block = new HiddenStates(_rows!, (int)_started!.Width, _assembler.Tensors());
+        _rows = null;
+        return block;
+    }
+
+    /// <summary>Checks that the stream did not end within a block.</summary>
+    /// <exception cref="BrokenTensorException">It did.</exception>
+    public void Finish()
+    {
+        if (_rows is not null)
+        {
+            throw new BrokenTensorException("the stream ended within a block of rows");
+        }
+    }
+
+    private void Begin(RowBlock rows)
+    {
+        int count = rows.Sequence.Count;
+        if (new[] { rows.Position.Count, rows.TokenId.Count, rows.CharStart.Count, rows.CharEnd.Count }.Any(other => other != count))
+        {
+            throw new BrokenTensorException("labels of unequal number");
+        }
+
+        if (rows.Layers.Count != spec.Layers.Count || rows.Layers.Any(header => !header.Shape.SequenceEqual([(ulong)count, _started!.Width])))
+        {
+            throw new BrokenTensorException($"not {spec.Layers.Count} layers of shape [{count}, {_started!.Width}]");
+        }
+
+        _rows = rows;
+        _assembler = new TensorAssembler(rows.Layers);
+    }
+}

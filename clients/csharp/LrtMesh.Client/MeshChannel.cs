@@ -1,0 +1,54 @@
+using Google.Protobuf.Reflection;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Grpc.Net.Client.Configuration;
+using LrtMesh.V1;
+using MethodConfig = Grpc.Net.Client.Configuration.MethodConfig;
+
+namespace LrtMesh.Client;
+
+/// <summary>Channels as a mesh of many replicas wants them.</summary>
+public static class MeshChannel
+{
+    /// <summary>
+    /// A channel that spreads calls over all replicas, tries reads again when UNAVAILABLE (up to four times), and notices a dead connection.
+    /// </summary>
+    /// <param name="address">http://HOST:PORT, https://HOST:PORT or dns:///HOST:PORT.</param>
+    /// <param name="credentials">Credentials; null: TLS for https, none otherwise.</param>
+    public static GrpcChannel Open(string address, ChannelCredentials? credentials = null) => GrpcChannel.ForAddress(address, new GrpcChannelOptions
+    {
+        Credentials = credentials ?? (address.StartsWith("https:", StringComparison.Ordinal) ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure),
+        HttpHandler = new SocketsHttpHandler
+        {
+            EnableMultipleHttp2Connections = true,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(60),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+        },
+        DisposeHttpClient = true,
+        ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { RetriedReads() } },
+    });
+
+    // Only what the protos declare to have no side effects is sent twice.
+    private static MethodConfig RetriedReads()
+    {
+        var config = new MethodConfig
+        {
+            RetryPolicy = new RetryPolicy
+            {
+                MaxAttempts = 4,
+                InitialBackoff = TimeSpan.FromMilliseconds(200),
+                MaxBackoff = TimeSpan.FromSeconds(2),
+                BackoffMultiplier = 2,
+                RetryableStatusCodes = { StatusCode.Unavailable },
+            },
+        };
+        var services = new[] { ModelService.Descriptor, MappingService.Descriptor, VectorService.Descriptor, ExtractionService.Descriptor, GenerationService.Descriptor };
+        foreach (var method in services.SelectMany(service => service.Methods).Where(method => method.GetOptions()?.IdempotencyLevel == MethodOptions.Types.IdempotencyLevel.NoSideEffects))
+        {
+            config.Names.Add(new MethodName { Service = method.Service.FullName, Method = method.Name });
+        }
+
+        return config;
+    }
+}

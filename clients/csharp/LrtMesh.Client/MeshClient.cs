@@ -1,0 +1,160 @@
+using System.Runtime.CompilerServices;
+using Grpc.Core;
+using Grpc.Net.Client;
+using LrtMesh.V1;
+
+namespace LrtMesh.Client;
+
+/// <summary>Generated clients of a role that holds models.</summary>
+/// <param name="Models">Its models.</param>
+/// <param name="Extraction">Their hidden states.</param>
+public sealed record RoleClient(ModelService.ModelServiceClient Models, ExtractionService.ExtractionServiceClient Extraction);
+
+/// <summary>
+/// A mesh: a generated client for each service of each role, and its streams as <see cref="IAsyncEnumerable{T}"/>. Extraction and generation
+/// roles both hold models. Calls fail with <see cref="RpcException"/>; <see cref="CallError"/> takes one apart.
+/// </summary>
+public sealed class MeshClient : IDisposable
+{
+    private readonly GrpcChannel[] _channels;
+
+    /// <summary>Opens channels to the roles of a profile.</summary>
+    /// <param name="profile">Their addresses.</param>
+    /// <param name="credentials">Credentials; null: TLS for https, none otherwise.</param>
+    public MeshClient(MeshProfile profile, ChannelCredentials? credentials = null)
+    {
+        ArgumentNullException.ThrowIfNull(profile);
+        _channels = [MeshChannel.Open(profile.Extraction, credentials), MeshChannel.Open(profile.Mapping, credentials), MeshChannel.Open(profile.Generation, credentials)];
+        ExtractionRole = new(new(_channels[0]), new(_channels[0]));
+        Mapping = new(_channels[1]);
+        Vectors = new(_channels[1]);
+        GenerationRole = new(new(_channels[2]), new(_channels[2]));
+        Generation = new(_channels[2]);
+    }
+
+    /// <summary>The extraction role's models: the small ones.</summary>
+    public RoleClient ExtractionRole { get; }
+
+    /// <summary>The generation role's models: the large ones.</summary>
+    public RoleClient GenerationRole { get; }
+
+    /// <summary>Maps.</summary>
+    public MappingService.MappingServiceClient Mapping { get; }
+
+    /// <summary>Vectors.</summary>
+    public VectorService.VectorServiceClient Vectors { get; }
+
+    /// <summary>Text.</summary>
+    public GenerationService.GenerationServiceClient Generation { get; }
+
+    /// <summary>Opens the mesh of a profile file, which <c>lrtmesh up</c> writes.</summary>
+    public static MeshClient Open(string profile = ".lrtmesh/mesh.json") => new(MeshProfile.Read(profile));
+
+    /// <summary>Finds the role that holds a model.</summary>
+    /// <exception cref="KeyNotFoundException">None does.</exception>
+    public async Task<RoleClient> FindRoleAsync(string model, CancellationToken cancellation = default)
+    {
+        foreach (var role in new[] { ExtractionRole, GenerationRole })
+        {
+            var held = await role.Models.ListModelsAsync(new ListModelsRequest(), cancellationToken: cancellation).ConfigureAwait(false);
+            if (held.Models.Any(each => each.Name == model))
+            {
+                return role;
+            }
+        }
+
+        throw new KeyNotFoundException($"no role of this mesh holds a model '{model}'");
+    }
+
+    /// <summary>Generates: <c>started</c>, runs of <c>text</c>, <c>finished</c>. Leaving the loop cancels the call.</summary>
+    public async IAsyncEnumerable<GenerateResponse> GenerateAsync(GenerateRequest request, TimeSpan? timeout = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        using var call = Generation.Generate(request, Options(timeout, cancellation));
+        await foreach (var part in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
+        {
+            yield return part;
+        }
+    }
+
+    /// <summary>Gives the states of a map job until it has ended; goes on after a broken connection, unless it breaks twice at one revision.</summary>
+    public async IAsyncEnumerable<MapJob> WatchAsync(string id, TimeSpan? timeout = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        ulong revision = 0, brokenAt = 0;
+        while (true)
+        {
+            using var call = Mapping.WatchMapJob(new WatchMapJobRequest { Id = id, AfterRevision = revision }, Options(timeout, cancellation));
+            while (true)
+            {
+                bool more;
+                try
+                {
+                    more = await call.ResponseStream.MoveNext(cancellation).ConfigureAwait(false);
+                }
+                catch (RpcException e) when (e.StatusCode == StatusCode.Unavailable && revision != brokenAt)
+                {
+                    brokenAt = revision;
+                    break;
+                }
+
+                if (!more)
+                {
+                    yield break;
+                }
+
+                revision = call.ResponseStream.Current.Job.Revision;
+                yield return call.ResponseStream.Current.Job;
+            }
+        }
+    }
+
+    /// <summary>Streams hidden states of batches of texts, in order; what is not yet sent waits while what came is not yet taken.</summary>
+    /// <exception cref="BrokenTensorException">What came is not what was announced.</exception>
+    public async IAsyncEnumerable<HiddenStates> ReadHiddenStatesAsync(
+        ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, TimeSpan? timeout = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        var role = await FindRoleAsync(spec.Model, cancellation).ConfigureAwait(false);
+        using var call = role.Extraction.ExtractHiddenStates(Options(timeout, cancellation));
+        var sending = SendAsync(call.RequestStream, spec, batches, cancellation);
+        var reader = new HiddenStateReader(spec);
+        await foreach (var response in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
+        {
+            if (reader.Take(response) is { } block)
+            {
+                yield return block;
+            }
+        }
+
+        await sending.ConfigureAwait(false);
+        reader.Finish();
+    }
+
+    /// <summary>Closes the channels; calls that run are cancelled.</summary>
+    public void Dispose()
+    {
+        foreach (var channel in _channels)
+        {
+            channel.Dispose();
+        }
+    }
+
+    private static CallOptions Options(TimeSpan? timeout, CancellationToken cancellation) => new(deadline: timeout is { } t ? DateTime.UtcNow + t : null, cancellationToken: cancellation);
+
+    private static async Task SendAsync(IClientStreamWriter<ExtractHiddenStatesRequest> stream, ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, CancellationToken cancellation)
+    {
+        try
+        {
+            await stream.WriteAsync(new ExtractHiddenStatesRequest { Spec = spec }, cancellation).ConfigureAwait(false);
+            foreach (var texts in batches)
+            {
+                await stream.WriteAsync(new ExtractHiddenStatesRequest { Batch = new TextBatch { Texts = { texts } } }, cancellation).ConfigureAwait(false);
+            }
+
+            await stream.CompleteAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is RpcException or InvalidOperationException or OperationCanceledException)
+        {
+            // The call has ended; the reading side says why.
+        }
+    }
+}

@@ -1,0 +1,60 @@
+using LrtMesh.V1;
+
+namespace LrtMesh.Client;
+
+/// <summary>Puts tensors together from their chunks, which come in order and without gaps within each tensor.</summary>
+public sealed class TensorAssembler
+{
+    private readonly TensorHeader[] _headers;
+    private readonly byte[][] _buffers;
+    private readonly int[] _filled;
+
+    /// <summary>Checks the headers before it takes memory.</summary>
+    /// <exception cref="BrokenTensorException">A header contradicts itself, or announces 2 GiB or more.</exception>
+    public TensorAssembler(IEnumerable<TensorHeader> headers)
+    {
+        _headers = [.. headers];
+        foreach (var header in _headers)
+        {
+            TensorBytes.Check(header);
+            if (header.ByteLength > (ulong)Array.MaxLength)
+            {
+                throw new BrokenTensorException($"{header.ByteLength} bytes are too many for one tensor");
+            }
+        }
+
+        _buffers = [.. _headers.Select(header => new byte[header.ByteLength])];
+        _filled = new int[_headers.Length];
+    }
+
+    /// <summary>Whether every byte is there.</summary>
+    public bool IsComplete => _buffers.Zip(_filled).All(tensor => tensor.First.Length == tensor.Second);
+
+    /// <summary>Takes a chunk.</summary>
+    /// <exception cref="BrokenTensorException">It is out of place, too long or damaged.</exception>
+    public void Add(TensorChunk chunk)
+    {
+        ArgumentNullException.ThrowIfNull(chunk);
+        var data = chunk.Data.Span;
+        if (chunk.Tensor >= _buffers.Length || chunk.Offset != (ulong)_filled[chunk.Tensor] || data.Length > _buffers[chunk.Tensor].Length - _filled[chunk.Tensor])
+        {
+            throw new BrokenTensorException($"a chunk out of place: tensor {chunk.Tensor}, offset {chunk.Offset}");
+        }
+
+        if (data.Length > TensorBytes.MaxChunk)
+        {
+            throw new BrokenTensorException($"a chunk of {data.Length} bytes; {TensorBytes.MaxChunk} is the most");
+        }
+
+        if (TensorBytes.Crc32C(data) != chunk.Crc32C)
+        {
+            throw new BrokenTensorException($"wrong crc32c: tensor {chunk.Tensor}, offset {chunk.Offset}");
+        }
+
+        data.CopyTo(_buffers[chunk.Tensor].AsSpan(_filled[chunk.Tensor]));
+        _filled[chunk.Tensor] += data.Length;
+    }
+
+    /// <summary>The elements of each tensor, row-major, as float32.</summary>
+    public IReadOnlyList<float[]> Tensors() => [.. _buffers.Zip(_headers).Select(tensor => TensorBytes.Floats(tensor.Second.Dtype, tensor.First))];
+}
