@@ -39,6 +39,19 @@ internal static class Tensors
         };
     }
 
+    /// <summary>The elements of a whole float32 tensor.</summary>
+    /// <exception cref="CommandException">It is of another type, or damaged.</exception>
+    public static float[] Float32(Tensor tensor)
+    {
+        var data = tensor.Data.Span;
+        if (tensor.Header is not { Dtype: Dtype.Float32 } header || header.ByteLength != (ulong)data.Length || Crc32C(data) != tensor.Crc32C)
+        {
+            throw new CommandException("The server sent a tensor that is damaged, or not of float32.");
+        }
+
+        return MemoryMarshal.Cast<byte, float>(data).ToArray();
+    }
+
     /// <summary>Bytes of one element.</summary>
     /// <exception cref="CommandException">The type is none that this version knows.</exception>
     public static int ElementSize(Dtype dtype) => dtype switch

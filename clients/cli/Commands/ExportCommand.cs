@@ -1,32 +1,51 @@
 using System.CommandLine;
+using LrtMesh.Cli.Interchange;
 using LrtMesh.V1;
 using Spectre.Console;
 
 namespace LrtMesh.Cli.Commands;
 
-/// <summary><c>lrtmesh export</c>: a stored map as a safetensors file.</summary>
+/// <summary><c>lrtmesh export</c>: a stored map, or steering vectors, as a file.</summary>
 internal static class ExportCommand
 {
-    private static readonly Option<string> Map = new("--map") { Description = "Name of the map.", HelpName = "MAP", Required = true };
+    private static readonly Option<string?> Map = new("--map") { Description = "Name of a map, written as safetensors.", HelpName = "MAP" };
 
-    private static readonly Option<FileInfo> Out = new("--out") { Description = "File to write.", HelpName = "FILE", Required = true };
+    private static readonly Option<string[]> Vectors = new("--vector")
+    {
+        Description = "Name of a steering vector, or several of one model, one a layer.",
+        HelpName = "VECTOR",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<FileInfo> Out = new("--out") { Description = "File to write. Vectors: a control vector as llama.cpp and repeng read it if it ends in .gguf, otherwise safetensors.", HelpName = "FILE", Required = true };
 
     public static Command Create()
     {
         var command = new Command("export", """
-            Writes a map, with its metrics and where it came from, as a safetensors file.
+            Writes a map, with its metrics and where it came from, or steering vectors, as a file.
 
             Example: lrtmesh export --map small-to-large --out small-to-large.safetensors
+            Example: lrtmesh export --vector polite-large --out polite.gguf
             """)
-        { Map, Out };
+        { Map, Vectors, Out };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Map) is null == result.GetValue(Vectors) is not { Length: > 0 })
+            {
+                result.AddError("Say what to export: either --map MAP or --vector VECTOR.");
+            }
+        });
         CommandRun.Set(command, RunAsync);
         return command;
     }
 
-    private static async Task RunAsync(CommandRun run)
+    private static Task RunAsync(CommandRun run) =>
+        run.Parse.GetValue(Map) is { } map ? ExportMapAsync(run, map) : VectorExport.RunAsync(run, run.Get(Vectors), run.Get(Out).FullName);
+
+    private static async Task ExportMapAsync(CommandRun run, string name)
     {
         await using var mesh = await run.OpenMeshAsync();
-        using var call = mesh.Mapping.ExportMap(new ExportMapRequest { Map = run.Get(Map) }, Mesh.Long(run.Cancellation));
+        using var call = mesh.Mapping.ExportMap(new ExportMapRequest { Map = name }, Mesh.Long(run.Cancellation));
         var map = await MapFile.SaveAsync(run.Get(Out).FullName, call.ResponseStream, run.Cancellation);
         run.Terminal.Out.MarkupLineInterpolated($"{run.Get(Out)}: {map.Name}, {map.Source.Model}:{map.Source.Layer} → {map.Target.Model}:{map.Target.Layer}, version {map.Version}, digest {Inputs.Short(map.Digest)}");
         await run.WriteJsonAsync(new { map.Name, map.Version, map.Digest, File = run.Get(Out).FullName });

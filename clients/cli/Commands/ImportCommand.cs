@@ -1,36 +1,58 @@
 using System.CommandLine;
 using Grpc.Core;
+using LrtMesh.Cli.Interchange;
 using LrtMesh.V1;
 using Spectre.Console;
 
 namespace LrtMesh.Cli.Commands;
 
-/// <summary><c>lrtmesh import</c>: a map that was exported, into the mesh's store.</summary>
+/// <summary><c>lrtmesh import</c>: a map or steering vectors from a file, into the mesh's store.</summary>
 internal static class ImportCommand
 {
-    private static readonly Argument<FileInfo> Path = new("file") { Description = "A file that lrtmesh export wrote.", HelpName = "FILE" };
+    private static readonly Argument<FileInfo> Path = new("file") { Description = "A map that lrtmesh export wrote; with --model a GGUF control vector or safetensors of directions.", HelpName = "FILE" };
 
-    private static readonly Option<string?> MapName = new("--name") { Description = "Name to store the map under. Default: the one that it had.", HelpName = "MAP" };
+    private static readonly Option<string?> Name = new("--name") { Description = "Name to store it under; with several layers @L is appended. Default: the one that it had, or the file's.", HelpName = "NAME" };
+
+    private static readonly Option<string?> Model = new("--model") { Description = "The file has steering vectors, and they are of this model.", HelpName = "MODEL" };
+
+    private static readonly Option<uint[]> Layers = new("--layer") { Description = "With --model: take these layers alone. Default: all that the file has.", HelpName = "LAYER", AllowMultipleArgumentsPerToken = true };
 
     public static Command Create()
     {
         var command = new Command("import", """
-            Stores a map from a safetensors file, as lrtmesh export wrote it. Its digest is checked.
+            Stores a map from a safetensors file, as lrtmesh export wrote it (its digest is checked), or steering vectors from a
+            control vector of llama.cpp or repeng, or from safetensors with tensors direction.N, layer_activations.N or N.
 
             Example: lrtmesh import small-to-large.safetensors --name small-to-large
+            Example: lrtmesh import happy.gguf --model tiny-large --name happy
             """)
-        { Path, MapName };
+        { Path, Name, Model, Layers };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Layers) is { Length: > 0 } && result.GetValue(Model) is null)
+            {
+                result.AddError("--layer is for steering vectors: say --model MODEL.");
+            }
+        });
         CommandRun.Set(command, RunAsync);
         return command;
     }
 
-    private static async Task RunAsync(CommandRun run)
+    private static Task RunAsync(CommandRun run)
+    {
+        string path = run.Parse.GetValue(Path)!.FullName;
+        return run.Parse.GetValue(Model) is { } model
+            ? VectorImport.RunAsync(run, VectorFile.Read(path), run.Parse.GetValue(Name) ?? System.IO.Path.GetFileNameWithoutExtension(path), model, run.Get(Layers))
+            : ImportMapAsync(run, path);
+    }
+
+    private static async Task ImportMapAsync(CommandRun run, string path)
     {
         await using var mesh = await run.OpenMeshAsync();
         using var call = mesh.Mapping.ImportMap(Mesh.Long(run.Cancellation));
         try
         {
-            foreach (var part in MapFile.Read(run.Parse.GetValue(Path)!.FullName, run.Parse.GetValue(MapName)))
+            foreach (var part in MapFile.Read(path, run.Parse.GetValue(Name)))
             {
                 await call.RequestStream.WriteAsync(part, run.Cancellation);
             }
