@@ -5,9 +5,11 @@ using Spectre.Console;
 
 namespace LrtMesh.Cli.Commands;
 
-/// <summary><c>lrtmesh export</c>: stored steering vectors, or a map, as a file.</summary>
+/// <summary><c>lrtmesh export</c>: a stored map, or steering vectors, as a file.</summary>
 internal static class ExportCommand
 {
+    private static readonly Option<string?> Map = new("--map") { Description = "Name of a map, written as safetensors.", HelpName = "MAP" };
+
     private static readonly Option<string[]> Vectors = new("--vector")
     {
         Description = "Name of a steering vector, or several of one model, one a layer.",
@@ -15,33 +17,30 @@ internal static class ExportCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
-    private static readonly Option<string?> Map = new("--map") { Description = "Name of a map, instead of vectors.", HelpName = "MAP" };
-
-    private static readonly Option<FileInfo> Out = new("--out")
-    {
-        Description = "File to write. Vectors: a control vector as llama.cpp and repeng read it if its name ends in .gguf, otherwise safetensors. A map: safetensors.",
-        HelpName = "FILE",
-        Required = true,
-    };
+    private static readonly Option<FileInfo> Out = new("--out") { Description = "File to write. Vectors: a control vector as llama.cpp and repeng read it if it ends in .gguf, otherwise safetensors.", HelpName = "FILE", Required = true };
 
     public static Command Create()
     {
         var command = new Command("export", """
-            Writes steering vectors as a file that other programs read, or a map with its metrics and where it came from.
+            Writes a map, with its metrics and where it came from, or steering vectors, as a file.
 
+            Example: lrtmesh export --map small-to-large --out small-to-large.safetensors
             Example: lrtmesh export --vector polite-large --out polite.gguf
             """)
-        { Vectors, Map, Out };
+        { Map, Vectors, Out };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(Vectors) is { Length: > 0 } == result.GetValue(Map) is not null)
+            if (result.GetValue(Map) is null == result.GetValue(Vectors) is not { Length: > 0 })
             {
-                result.AddError("Name what to export: either --vector VECTOR or --map MAP.");
+                result.AddError("Say what to export: either --map MAP or --vector VECTOR.");
             }
         });
-        CommandRun.Set(command, run => run.Parse.GetValue(Map) is { } map ? ExportMapAsync(run, map) : VectorExport.RunAsync(run, run.Get(Vectors), run.Get(Out).FullName));
+        CommandRun.Set(command, RunAsync);
         return command;
     }
+
+    private static Task RunAsync(CommandRun run) =>
+        run.Parse.GetValue(Map) is { } map ? ExportMapAsync(run, map) : VectorExport.RunAsync(run, run.Get(Vectors), run.Get(Out).FullName);
 
     private static async Task ExportMapAsync(CommandRun run, string name)
     {

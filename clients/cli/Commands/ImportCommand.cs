@@ -6,60 +6,53 @@ using Spectre.Console;
 
 namespace LrtMesh.Cli.Commands;
 
-/// <summary><c>lrtmesh import</c>: steering vectors or a map from a file, into the mesh's store.</summary>
+/// <summary><c>lrtmesh import</c>: a map or steering vectors from a file, into the mesh's store.</summary>
 internal static class ImportCommand
 {
-    private static readonly Argument<FileInfo> Path = new("file") { Description = "A GGUF control vector, safetensors of directions, or a map that lrtmesh export wrote.", HelpName = "FILE" };
+    private static readonly Argument<FileInfo> Path = new("file") { Description = "A map that lrtmesh export wrote; with --model a GGUF control vector or safetensors of directions.", HelpName = "FILE" };
 
-    private static readonly Option<string?> Name = new("--name")
-    {
-        Description = "Name to store it under; with vectors of several layers @L is appended. Default: the file's for vectors, the one that it had for a map.",
-        HelpName = "NAME",
-    };
+    private static readonly Option<string?> Name = new("--name") { Description = "Name to store it under; with several layers @L is appended. Default: the one that it had, or the file's.", HelpName = "NAME" };
 
-    private static readonly Option<string?> Model = new("--model") { Description = "Model that vectors are of. Without it the file is read as a map.", HelpName = "MODEL" };
+    private static readonly Option<string?> Model = new("--model") { Description = "The file has steering vectors, and they are of this model.", HelpName = "MODEL" };
 
-    private static readonly Option<uint[]> Layers = new("--layer") { Description = "Take vectors of these layers alone. Default: all that the file has.", HelpName = "LAYER", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<uint[]> Layers = new("--layer") { Description = "With --model: take these layers alone. Default: all that the file has.", HelpName = "LAYER", AllowMultipleArgumentsPerToken = true };
 
     public static Command Create()
     {
         var command = new Command("import", """
-            Stores steering vectors from a control vector of llama.cpp or repeng, or from safetensors with tensors direction.N,
-            layer_activations.N or N, where N is the layer counted from 0; or a map, whose digest is checked.
+            Stores a map from a safetensors file, as lrtmesh export wrote it (its digest is checked), or steering vectors from a
+            control vector of llama.cpp or repeng, or from safetensors with tensors direction.N, layer_activations.N or N.
 
+            Example: lrtmesh import small-to-large.safetensors --name small-to-large
             Example: lrtmesh import happy.gguf --model tiny-large --name happy
             """)
         { Path, Name, Model, Layers };
         command.Validators.Add(result =>
         {
-            bool vectors = result.GetValue(Model) is not null;
-            if (!vectors && result.GetValue(Path)?.Extension is ".gguf")
+            if (result.GetValue(Layers) is { Length: > 0 } && result.GetValue(Model) is null)
             {
-                result.AddError("--model: a .gguf file holds vectors; say which model they are of.");
-            }
-            else if (!vectors && result.GetValue(Layers) is { Length: > 0 })
-            {
-                result.AddError("--layer is for vectors: give their --model, too.");
+                result.AddError("--layer is for steering vectors: say --model MODEL.");
             }
         });
-        CommandRun.Set(command, run =>
-        {
-            string path = run.Parse.GetValue(Path)!.FullName;
-            string? name = run.Parse.GetValue(Name);
-            return run.Parse.GetValue(Model) is { } model
-                ? VectorImport.RunAsync(run, VectorFile.Read(path), name ?? System.IO.Path.GetFileNameWithoutExtension(path), model, run.Get(Layers))
-                : ImportMapAsync(run, path, name);
-        });
+        CommandRun.Set(command, RunAsync);
         return command;
     }
 
-    private static async Task ImportMapAsync(CommandRun run, string path, string? name)
+    private static Task RunAsync(CommandRun run)
+    {
+        string path = run.Parse.GetValue(Path)!.FullName;
+        return run.Parse.GetValue(Model) is { } model
+            ? VectorImport.RunAsync(run, VectorFile.Read(path), run.Parse.GetValue(Name) ?? System.IO.Path.GetFileNameWithoutExtension(path), model, run.Get(Layers))
+            : ImportMapAsync(run, path);
+    }
+
+    private static async Task ImportMapAsync(CommandRun run, string path)
     {
         await using var mesh = await run.OpenMeshAsync();
         using var call = mesh.Mapping.ImportMap(Mesh.Long(run.Cancellation));
         try
         {
-            foreach (var part in MapFile.Read(path, name))
+            foreach (var part in MapFile.Read(path, run.Parse.GetValue(Name)))
             {
                 await call.RequestStream.WriteAsync(part, run.Cancellation);
             }
