@@ -22,7 +22,7 @@ public sealed class ServingTests : IDisposable
     public async Task Random_cancels_deadlines_and_steering_leave_no_tensor_behind()
     {
         CheckpointsRunAlone.Settle();
-        using var model = LoadedModel.Load("test", _checkpoint.Folder, new ServingOptions { KvCacheBytes = 2 << 20, PrefixCacheBytes = 1 << 20 });
+        using var model = LoadedModel.Load("test", _checkpoint.Folder, serving: new ServingOptions { KvCacheBytes = 2 << 20, PrefixCacheBytes = 1 << 20 });
         var random = new Random(3);
         var expected = new Dictionary<int, int[]>();
         var (live, memory) = (0L, 0L);
@@ -45,11 +45,11 @@ public sealed class ServingTests : IDisposable
     public async Task An_answer_is_the_same_bit_for_bit_in_any_company_warm_and_cold()
     {
         var options = new ServingOptions { Deterministic = true };
-        using var model = LoadedModel.Load("test", _checkpoint.Folder, options);
+        using var model = LoadedModel.Load("test", _checkpoint.Folder, serving: options);
         var cancellation = TestContext.Current.CancellationToken;
         foreach (var prompt in Enumerable.Range(0, 6))
         {
-            using var alone = LoadedModel.Load("test", _checkpoint.Folder, options);
+            using var alone = LoadedModel.Load("test", _checkpoint.Folder, serving: options);
             var request = Request(prompt, 12, steered: prompt % 2 == 1, alone) with { Sampling = new SamplingOptions(0.9, 0, 0.95, 5) { Logprobs = 5 } };
             var cold = await LogprobsAsync(alone.Generate(request, cancellation));
             var company = Enumerable.Range(0, 15).Select(i => model.Generate(Request(i % 8, 6 + i, i % 3 == 0, model), cancellation)).ToArray();
@@ -62,7 +62,7 @@ public sealed class ServingTests : IDisposable
     [Fact]
     public async Task What_never_fits_is_refused_and_what_fits_later_waits()
     {
-        using var model = LoadedModel.Load("test", _checkpoint.Folder, new ServingOptions { KvCacheBytes = 80 * 3 * 2 * 16 * sizeof(float) }); // 80 tokens
+        using var model = LoadedModel.Load("test", _checkpoint.Folder, serving: new ServingOptions { KvCacheBytes = 80 * 3 * 2 * 16 * sizeof(float) }); // 80 tokens
         var cancellation = TestContext.Current.CancellationToken;
         Assert.Equal(80, model.LongestSequence);
         var refusal = Assert.Throws<LrtMeshException>(() => model.Generate(Request(0, 80, false, model), cancellation));
