@@ -13,8 +13,8 @@ internal static class DemoCommand
     // Of the large model's depth: early and late. Chosen on dev prompts of the family that ships.
     private static readonly double[] CandidateDepths = [0.2, 1.0];
 
-    // Of the texts that ship: some 135,000 tokens, or 2,100 windows: many times the width of what is fitted.
-    private const int MapDocuments = 600;
+    // Of the texts that ship: some 90,000 tokens, or 1,400 windows: many times the width of what is fitted.
+    private const int MapDocuments = 400;
 
     // Tokens: long enough that what differs from token to token averages out, short enough for many windows a document. Chosen on dev prompts.
     private const int MapWindow = 64;
