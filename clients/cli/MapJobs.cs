@@ -6,7 +6,7 @@ namespace LrtMesh.Cli;
 /// <summary>Jobs that fit maps: started, watched to their end, and cancelled with the command.</summary>
 internal static class MapJobs
 {
-    private const int Parts = 1000; // of a job's progress
+    private const int Parts = 100; // of a job's progress, where its documents have not been counted
     private const int WatchAttempts = 5;
     private static readonly TimeSpan CancelPatience = TimeSpan.FromSeconds(5);
 
@@ -19,9 +19,20 @@ internal static class MapJobs
         string what = request.MomentsOf.Count > 0 ? $"adding up the moments of {request.MomentsOf.Count} jobs"
             : request.Texts is { } texts ? $"reading {texts.Path} in all models"
             : $"reading {request.Documents.Count} documents in all models";
-        return terminal.ProgressAsync(
-            what, report => RunAsync(mapping, request, job => report((long)(job.Progress * Parts), job.Progress > 0 ? Parts : 0), cancellation));
+        return terminal.ProgressAsync(what, report => RunAsync(mapping, request, Report(report), cancellation));
     }
+
+    private static Action<MapJob> Report(Action<long, long> report) => job =>
+    {
+        if (job.DocumentsTotal > 0)
+        {
+            report((long)job.DocumentsDone, (long)job.DocumentsTotal);
+        }
+        else
+        {
+            report((long)(job.Progress * Parts), job.Progress > 0 ? Parts : 0);
+        }
+    };
 
     /// <summary>Starts a job and follows it to its end; a broken watch resumes. Cancelling cancels the job.</summary>
     /// <param name="onChange">Takes each state of the job.</param>

@@ -42,7 +42,7 @@ internal static class TransferCommand
             run.Terminal.Out.MarkupLineInterpolated($"[yellow]{distance.Warning}[/]");
         }
 
-        run.Terminal.Note($"Try it: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient {vector.Norm:G3} \"...\"");
+        run.Terminal.Note($"Try it with growing coefficients; a tenth to a third of the length of the layer's hidden states is where most vectors work: lrtmesh generate --model {vector.Model} --vector {vector.Name} --coefficient C \"...\"");
         await run.WriteJsonAsync(new
         {
             vector.Name,
