@@ -41,11 +41,13 @@ internal static class DecodeBench
         {
             config, dtype, batches, tokens, rounds, json,
         };
-        command.Validators.Add(result =>
+        AtLeast(tokens, 2);
+        AtLeast(rounds, 1);
+        batches.Validators.Add(result =>
         {
-            if (result.GetValue(batches)!.Any(batch => batch is < 1 or > 128) || result.GetValue(tokens) < 2 || result.GetValue(rounds) < 1)
+            if (result.GetValueOrDefault<int[]>().Any(batch => batch is < 1 or > 128))
             {
-                result.AddError("--batch must be 1 to 128, --tokens at least 2, --rounds at least 1.");
+                result.AddError("--batch must be 1 to 128.");
             }
         });
         command.SetAction((parsed, cancellation) => Task.Run(
@@ -55,6 +57,14 @@ internal static class DecodeBench
             cancellation));
         return command;
     }
+
+    private static void AtLeast(Option<int> option, int least) => option.Validators.Add(result =>
+    {
+        if (result.GetValueOrDefault<int>() < least)
+        {
+            result.AddError($"{option.Name} must be at least {least}.");
+        }
+    });
 
     private static int Run(string path, ComputeDtype wish, int[] batches, int tokens, int rounds, FileInfo? json, CancellationToken cancellation)
     {
