@@ -1,4 +1,5 @@
 using Grpc.Core;
+using LrtMesh.Client;
 using LrtMesh.V1;
 
 namespace LrtMesh.Cli;
@@ -82,7 +83,7 @@ internal sealed class HiddenStateStream(ExtractionSpec spec, Action<ExtractionSt
             throw Broken($"a chunk out of place: tensor {chunk.Tensor}, offset {chunk.Offset}");
         }
 
-        if (Tensors.Crc32C(chunk.Data.Span) != chunk.Crc32C)
+        if (TensorBytes.Crc32C(chunk.Data.Span) != chunk.Crc32C)
         {
             throw Broken($"a damaged chunk: tensor {chunk.Tensor}, offset {chunk.Offset}, wrong crc32c");
         }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.Json;
 using Google.Protobuf;
 using Grpc.Core;
+using LrtMesh.Client;
 using LrtMesh.V1;
 
 namespace LrtMesh.Cli;
@@ -31,7 +32,7 @@ internal static class MapFile
         var tensors = content.Tensors.Select((header, i) => writer.Add(Names[i], "F32", sizeof(float), header.Shape.Count == 2 ? (long)header.Shape[1] : null)).ToArray();
         while (await parts.MoveNext(cancellation))
         {
-            if (parts.Current.Chunk is not { } chunk || chunk.Tensor >= tensors.Length || Tensors.Crc32C(chunk.Data.Span) != chunk.Crc32C)
+            if (parts.Current.Chunk is not { } chunk || chunk.Tensor >= tensors.Length || TensorBytes.Crc32C(chunk.Data.Span) != chunk.Crc32C)
             {
                 throw new CommandException("A part of the map was damaged on the way.");
             }
@@ -70,7 +71,7 @@ internal static class MapFile
                 file.ReadExactly(bytes);
                 yield return new ImportMapRequest
                 {
-                    Chunk = new TensorChunk { Tensor = (uint)i, Offset = (ulong)(at - tensors[i].Begin), Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = Tensors.Crc32C(bytes) },
+                    Chunk = new TensorChunk { Tensor = (uint)i, Offset = (ulong)(at - tensors[i].Begin), Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = TensorBytes.Crc32C(bytes) },
                 };
             }
         }

@@ -1,6 +1,6 @@
 using Grpc.Core;
 using Grpc.Net.Client;
-using Grpc.Net.Client.Configuration;
+using LrtMesh.Client;
 using LrtMesh.V1;
 
 namespace LrtMesh.Cli;
@@ -127,40 +127,8 @@ internal sealed class Mesh : IAsyncDisposable
 
     private GrpcChannel Open(string address)
     {
-        var channel = GrpcChannel.ForAddress(address, new GrpcChannelOptions
-        {
-            Credentials = address.StartsWith("https:", StringComparison.Ordinal) ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
-            HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true },
-            DisposeHttpClient = true,
-            ServiceConfig = new ServiceConfig { MethodConfigs = { RetriedReads() } },
-        });
+        var channel = MeshChannel.Open(address);
         _channels.Add(channel);
         return channel;
-    }
-
-    // Only what the protos declare to have no side effects is sent twice.
-    private static MethodConfig RetriedReads()
-    {
-        var config = new MethodConfig
-        {
-            RetryPolicy = new RetryPolicy
-            {
-                MaxAttempts = 4,
-                InitialBackoff = TimeSpan.FromMilliseconds(200),
-                MaxBackoff = TimeSpan.FromSeconds(2),
-                BackoffMultiplier = 2,
-                RetryableStatusCodes = { StatusCode.Unavailable },
-            },
-        };
-        var services = new[] { ModelService.Descriptor, MappingService.Descriptor, VectorService.Descriptor };
-        foreach (var method in services.SelectMany(service => service.Methods))
-        {
-            if (method.GetOptions()?.IdempotencyLevel == Google.Protobuf.Reflection.MethodOptions.Types.IdempotencyLevel.NoSideEffects)
-            {
-                config.Names.Add(new MethodName { Service = method.Service.FullName, Method = method.Name });
-            }
-        }
-
-        return config;
     }
 }

@@ -1,6 +1,7 @@
 using Grpc.Core;
 using LrtMesh.Cli.Commands;
 using LrtMesh.Cli.Evaluation;
+using LrtMesh.Client;
 using LrtMesh.V1;
 
 namespace LrtMesh.Cli.Demo;
@@ -65,7 +66,7 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
                     Layer = target.Model.Layers - 1,
                     Provenance = new VectorProvenance { Method = VectorMethod.Given },
                 };
-                var elements = Tensors.Of(Draws.Direction((int)target.Model.Width, Draws.Seed(seed, i)));
+                var elements = TensorBytes.Encode(Draws.Direction((int)target.Model.Width, Draws.Seed(seed, i)), target.Model.Width);
                 return (await mesh.Vectors.PutVectorAsync(new PutVectorRequest { Vector = vector, Elements = elements }, Mesh.Soon(cancellation))).Vector;
             },
             (_, _) => { },

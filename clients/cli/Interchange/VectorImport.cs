@@ -1,4 +1,5 @@
 using LrtMesh.Cli.Commands;
+using LrtMesh.Client;
 using LrtMesh.V1;
 using Spectre.Console;
 
@@ -36,14 +37,14 @@ internal static class VectorImport
                         Layer = layer,
                         Provenance = known?.ModelDigest == model.Digest ? known.Provenance : new VectorProvenance { Method = VectorMethod.Given },
                     },
-                    Elements = Tensors.Of(file.Directions[layer]),
+                    Elements = TensorBytes.Encode(file.Directions[layer], (ulong)file.Directions[layer].Length),
                 },
                 Mesh.Soon(run.Cancellation));
             stored.Add(response.Vector);
             run.Terminal.Out.MarkupLineInterpolated($"{response.Vector.Name}: layer {layer} of {model.Name}, width {model.Width}, length {response.Vector.Norm:G6}, digest {Inputs.Short(response.Vector.Digest)}");
         }
 
-        run.Terminal.Note($"Try it: lrtmesh generate --model {model.Name} --vector {stored[^1].Name} --coefficient {stored[^1].Norm:G3} \"...\"; a coefficient of its length adds it as the file has it.");
+        run.Terminal.Note($"Try it: lrtmesh generate --model {model.Name} --vector {stored[^1].Name} --coefficient C \"...\", with C growing from a tenth of the length of the layer's hidden states; {stored[^1].Norm:G3} adds it as the file has it.");
         await run.WriteJsonAsync(new { Vectors = stored.Select(vector => new { vector.Name, vector.Model, vector.Layer, vector.Width, vector.Norm, vector.Digest }) });
     }
 

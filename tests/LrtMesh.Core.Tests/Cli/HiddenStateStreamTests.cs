@@ -13,7 +13,7 @@ public sealed class HiddenStateStreamTests
     private readonly List<byte> _bytes = [];
 
     [Fact]
-    public void Crc_is_castagnoli() => Assert.Equal(0xE3069283, LrtMesh.Cli.Tensors.Crc32C("123456789"u8));
+    public void Crc_is_castagnoli() => Assert.Equal(0xE3069283, LrtMesh.Client.TensorBytes.Crc32C("123456789"u8));
 
     [Fact]
     public void A_whole_stream_is_passed_on()
@@ -92,6 +92,6 @@ public sealed class HiddenStateStreamTests
 
     private static ExtractHiddenStatesResponse Chunk(ulong offset, byte[] data) => new()
     {
-        Chunk = new TensorChunk { Tensor = 0, Offset = offset, Data = ByteString.CopyFrom(data), Crc32C = LrtMesh.Cli.Tensors.Crc32C(data) },
+        Chunk = new TensorChunk { Tensor = 0, Offset = offset, Data = ByteString.CopyFrom(data), Crc32C = LrtMesh.Client.TensorBytes.Crc32C(data) },
     };
 }
