@@ -1,10 +1,17 @@
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
+
+/// <summary>A text to read.</summary>
+/// <param name="Sequence">Which text of the stream.</param>
+/// <param name="Tokens">Its tokens.</param>
+/// <param name="Rows">The rows that they make.</param>
+internal sealed record PlannedText(int Sequence, TextToken[] Tokens, RowChoice Rows);
 
 /// <summary>What one stream extracts: its spec, checked.</summary>
 /// <param name="Model">The model.</param>
@@ -12,9 +19,16 @@ namespace LrtMesh.Extraction;
 /// <param name="Dtype">Element type of the rows.</param>
 /// <param name="AddSpecialTokens">Whether special tokens are added to each text.</param>
 /// <param name="MaxTokens">Where longer texts are cut.</param>
-internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dtype, bool AddSpecialTokens, int MaxTokens)
+/// <param name="Choice">Which tokens count, and what rows they make.</param>
+internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dtype, bool AddSpecialTokens, int MaxTokens, TokenChoice Choice)
 {
     private const int MaxTexts = 256;
+
+    /// <summary>Width of a row.</summary>
+    public int Width => (int)Model.Description.Width;
+
+    /// <summary>Bytes of a row at one layer.</summary>
+    public int RowBytes => Width * ElementConversion.SizeOf(Dtype, "spec.dtype");
 
     /// <summary>Checks a spec.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field.</exception>
@@ -26,35 +40,51 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
         check.Known(spec.Dtype, "spec.dtype");
         check.RequireRange(
             spec.MaxTokens <= model.Description.Context, "spec.max_tokens", $"must be 0 (all) to {model.Description.Context}, the context of {model.Name}, not {spec.MaxTokens}");
+        var choice = TokenChoice.From(spec, model.Tokenizer, check);
         check.Throw();
         return new ExtractionPlan(
             model,
             [.. spec.Layers.Select(layer => (int)layer)],
             spec.Dtype == Dtype.Unspecified ? Dtype.Float32 : spec.Dtype,
             spec.AddSpecialTokens,
-            (int)(spec.MaxTokens == 0 ? model.Description.Context : spec.MaxTokens));
+            (int)(spec.MaxTokens == 0 ? model.Description.Context : spec.MaxTokens),
+            choice);
     }
 
-    /// <summary>The tokens of a batch's texts, each cut to the longest length.</summary>
-    /// <exception cref="LrtMeshException">InvalidArgument, naming every text that is wrong.</exception>
-    public TextToken[][] Split(TextBatch batch)
+    /// <summary>The tokens of a batch's texts, each cut to the longest length, and the rows that they make.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="firstSequence">Which text of the stream its first one is.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument or OutOfRange, naming every text that is wrong.</exception>
+    public PlannedText[] Split(TextBatch batch, int firstSequence)
     {
         var check = new RequestCheck();
-        if (batch.Chats.Count > 0)
+        var chats = batch.Chats.Count > 0;
+        if (chats)
         {
             check.Require(batch.Texts.Count == 0, "batch.texts", "must be empty where there are chats: send them in batches of their own");
             check.Require(batch.Chats.Count <= MaxTexts, "batch.chats", $"must hold at most {MaxTexts} chats, not {batch.Chats.Count}");
-            check.Throw();
-            return [.. batch.Chats.Select((chat, i) => Model.Encode(chat, addGenerationPrompt: false, $"batch.chats[{i}]").Take(MaxTokens).ToArray())];
+        }
+        else
+        {
+            check.Require(batch.Texts.Count is > 0 and <= MaxTexts, "batch.texts", $"must hold 1 to {MaxTexts} texts, not {batch.Texts.Count}");
+            for (var i = 0; i < batch.Texts.Count; i++)
+            {
+                check.Require(batch.Texts[i].Length > 0, $"batch.texts[{i}]", "must not be empty");
+            }
         }
 
-        check.Require(batch.Texts.Count is > 0 and <= MaxTexts, "batch.texts", $"must hold 1 to {MaxTexts} texts, not {batch.Texts.Count}");
-        for (var i = 0; i < batch.Texts.Count; i++)
+        Choice.CheckSpans(batch.Spans, chats ? batch.Chats.Count : batch.Texts.Count, check);
+        check.Throw();
+        var planned = new PlannedText[chats ? batch.Chats.Count : batch.Texts.Count];
+        for (var i = 0; i < planned.Length; i++)
         {
-            check.Require(batch.Texts[i].Length > 0, $"batch.texts[{i}]", "must not be empty");
+            var field = chats ? $"batch.chats[{i}]" : $"batch.texts[{i}]";
+            var tokens = chats ? Model.Encode(batch.Chats[i], addGenerationPrompt: false, field) : Model.Tokenizer.Encode(batch.Texts[i], AddSpecialTokens);
+            TextToken[] read = [.. tokens.Take(MaxTokens)];
+            planned[i] = new PlannedText(firstSequence + i, read, Choice.Rows(read, Choice.BySpan ? batch.Spans[i] : null, i, field, check));
         }
 
         check.Throw();
-        return [.. batch.Texts.Select(text => Model.Tokenizer.Encode(text, AddSpecialTokens).Take(MaxTokens).ToArray())];
+        return planned;
     }
 }

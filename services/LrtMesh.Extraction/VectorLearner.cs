@@ -13,7 +13,6 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
 {
     private const int MinPairs = 2;
     private const int MaxPairs = 4096;
-    private const int TextsAtATime = 128; // whose hidden states of all tokens are held at once
 
     /// <summary>Learns one vector a layer.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
@@ -108,41 +107,39 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
     private static async Task<LayerStates[]> ReadAsync(
         LoadedModel model, TextToken[][] tokens, int[] layers, LearnPosition position, CancellationToken cancellation)
     {
-        var read = layers.Select(_ => new LayerStates((int)model.Description.Width)).ToArray();
-        foreach (var part in tokens.Chunk(TextsAtATime))
-        {
-            var sequences = await model.CaptureAsync([.. part.Select(text => Array.ConvertAll(text, token => token.Id))], layers, cancellation);
-            for (var text = 0; text < part.Length; text++)
+        var read = layers.Select(_ => new LayerStates((int)model.Description.Width, tokens.Length)).ToArray();
+        var ids = tokens.Select(text => Array.ConvertAll(text, token => token.Id)).ToArray();
+        await model.ReadStatesAsync(
+            ids,
+            layers,
+            (text, layer, states) =>
             {
                 // Tokens that were added around a text are not part of it.
                 var rows = position == LearnPosition.Mean
-                    ? [.. Enumerable.Range(0, part[text].Length).Where(row => part[text][row].End > part[text][row].Start)]
-                    : new[] { part[text].Length - 1 };
-                for (var layer = 0; layer < layers.Length; layer++)
-                {
-                    read[layer].Add(sequences[text].Layers[layer], rows);
-                }
-            }
-        }
-
+                    ? [.. Enumerable.Range(0, tokens[text].Length).Where(row => tokens[text][row].End > tokens[text][row].Start)]
+                    : new[] { tokens[text].Length - 1 };
+                read[layer].Add(text, states, rows);
+            },
+            cancellation);
         return read;
     }
 
     /// <summary>The states that stand for the texts at one layer, and the lengths of the rows that they are means of.</summary>
-    private sealed class LayerStates(int width)
+    private sealed class LayerStates(int width, int texts)
     {
         private double _norms;
         private int _rows;
 
         /// <summary>One entry a text, [width].</summary>
-        public List<float[]> States { get; } = [];
+        public float[][] States { get; } = new float[texts][];
 
         public double MeanNorm => _norms / _rows;
 
         /// <summary>Adds a text.</summary>
+        /// <param name="text">Which.</param>
         /// <param name="hidden">[tokens, width].</param>
         /// <param name="rows">The tokens whose mean stands for it.</param>
-        public void Add(float[] hidden, int[] rows)
+        public void Add(int text, ReadOnlySpan<float> hidden, int[] rows)
         {
             var sums = new double[width];
             foreach (var row in rows)
@@ -159,7 +156,7 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
             }
 
             _rows += rows.Length;
-            States.Add(Array.ConvertAll(sums, sum => (float)(sum / rows.Length)));
+            States[text] = Array.ConvertAll(sums, sum => (float)(sum / rows.Length));
         }
     }
 

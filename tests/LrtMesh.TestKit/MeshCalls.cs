@@ -18,6 +18,17 @@ public sealed record Answer(GenerationStarted Started, string Text, IReadOnlyLis
 /// <param name="Layers">One entry a layer, [tokens, width].</param>
 public sealed record ReadText(IReadOnlyList<uint> TokenIds, IReadOnlyList<(uint Start, uint End)> Spans, IReadOnlyList<float[]> Layers);
 
+/// <summary>A row of hidden states.</summary>
+/// <param name="Sequence">Its text.</param>
+/// <param name="Position">Its first token.</param>
+/// <param name="PositionEnd">One past its last token.</param>
+/// <param name="Span">Which span of the text's; null without.</param>
+/// <param name="TokenId">Its last token.</param>
+/// <param name="Characters">What it covers.</param>
+/// <param name="Layers">One entry a layer, [width].</param>
+public sealed record StateRow(
+    uint Sequence, uint Position, uint PositionEnd, uint? Span, uint TokenId, (uint Start, uint End) Characters, IReadOnlyList<float[]> Layers);
+
 /// <summary>Streaming calls, read to their ends.</summary>
 public static class MeshCalls
 {
@@ -40,13 +51,35 @@ public static class MeshCalls
         return new Answer(started!, text, ids, finished ?? throw new InvalidDataException("no `finished`"));
     }
 
-    /// <summary>Reads hidden states, one batch after the other.</summary>
+    /// <summary>Reads hidden states of all tokens, one batch after the other.</summary>
     public static async Task<IReadOnlyList<ReadText>> ReadAsync(
         this ExtractionService.ExtractionServiceClient client, ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, CancellationToken cancellation)
     {
+        var rows = await client.ReadRowsAsync(spec, batches.Select(batch => new TextBatch { Texts = { batch } }), cancellation);
+        return
+        [
+            .. rows.GroupBy(row => row.Sequence).OrderBy(text => text.Key).Select(text =>
+            {
+                if (!text.Select(row => row.Position).SequenceEqual(Enumerable.Range(0, text.Count()).Select(i => (uint)i)))
+                {
+                    throw new InvalidDataException($"the positions of text {text.Key} do not rise by 1 from 0");
+                }
+
+                return new ReadText(
+                    [.. text.Select(row => row.TokenId)],
+                    [.. text.Select(row => row.Characters)],
+                    [.. spec.Layers.Select((_, layer) => text.SelectMany(row => row.Layers[layer]).ToArray())]);
+            }),
+        ];
+    }
+
+    /// <summary>Reads rows of hidden states, one batch after the other.</summary>
+    public static async Task<IReadOnlyList<StateRow>> ReadRowsAsync(
+        this ExtractionService.ExtractionServiceClient client, ExtractionSpec spec, IEnumerable<TextBatch> batches, CancellationToken cancellation)
+    {
         using var call = client.ExtractHiddenStates(cancellationToken: cancellation);
         var sending = SendAsync();
-        var texts = new SortedDictionary<uint, (List<uint> Ids, List<(uint, uint)> Spans, List<float>[] Layers)>();
+        var rows = new List<StateRow>();
         RowBlock? block = null;
         TensorAssembler? assembler = null;
         uint width = 0;
@@ -68,33 +101,13 @@ public static class MeshCalls
 
             if (assembler is { IsComplete: true })
             {
-                var layers = spec.Layers.Select((_, i) => assembler.Tensor(i, "chunk")).ToArray();
-                for (var row = 0; row < block!.Sequence.Count; row++)
-                {
-                    if (!texts.TryGetValue(block.Sequence[row], out var text))
-                    {
-                        texts[block.Sequence[row]] = text = ([], [], [.. layers.Select(_ => new List<float>())]);
-                    }
-
-                    if (block.Position[row] != text.Ids.Count)
-                    {
-                        throw new InvalidDataException($"position {block.Position[row]} of text {block.Sequence[row]} comes after {text.Ids.Count} others");
-                    }
-
-                    text.Ids.Add(block.TokenId[row]);
-                    text.Spans.Add((block.CharStart[row], block.CharEnd[row]));
-                    for (var layer = 0; layer < layers.Length; layer++)
-                    {
-                        text.Layers[layer].AddRange(layers[layer].AsSpan(row * (int)width, (int)width));
-                    }
-                }
-
+                rows.AddRange(RowsOf(block!, [.. spec.Layers.Select((_, i) => assembler.Tensor(i, "chunk"))], (int)width));
                 assembler = null;
             }
         }
 
         await sending;
-        return [.. texts.Values.Select(text => new ReadText(text.Ids, text.Spans, [.. text.Layers.Select(layer => layer.ToArray())]))];
+        return rows;
 
         async Task SendAsync()
         {
@@ -103,7 +116,7 @@ public static class MeshCalls
                 await call.RequestStream.WriteAsync(new() { Spec = spec }, cancellation);
                 foreach (var batch in batches)
                 {
-                    await call.RequestStream.WriteAsync(new() { Batch = new TextBatch { Texts = { batch } } }, cancellation);
+                    await call.RequestStream.WriteAsync(new() { Batch = batch }, cancellation);
                 }
 
                 await call.RequestStream.CompleteAsync();
@@ -112,6 +125,25 @@ public static class MeshCalls
             {
                 // The server has ended the call; the reading side says why.
             }
+        }
+    }
+
+    /// <summary>The rows of a block.</summary>
+    /// <param name="block">Their labels.</param>
+    /// <param name="layers">Of each layer, [rows, width].</param>
+    /// <param name="width">Of a row.</param>
+    public static IEnumerable<StateRow> RowsOf(RowBlock block, IReadOnlyList<float[]> layers, int width)
+    {
+        for (var row = 0; row < block.Sequence.Count; row++)
+        {
+            yield return new StateRow(
+                block.Sequence[row],
+                block.Position[row],
+                block.PositionEnd.Count > 0 ? block.PositionEnd[row] : block.Position[row] + 1,
+                block.Span.Count > 0 ? block.Span[row] : null,
+                block.TokenId[row],
+                (block.CharStart[row], block.CharEnd[row]),
+                [.. layers.Select(layer => layer[(row * width)..((row + 1) * width)])]);
         }
     }
 

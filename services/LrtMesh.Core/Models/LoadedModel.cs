@@ -6,14 +6,19 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>Hidden states of one sequence.</summary>
-/// <param name="Layers">One entry a layer, in the order asked for: [tokens, width], row-major.</param>
-public sealed record SequenceStates(IReadOnlyList<float[]> Layers);
+/// <summary>Takes the hidden states of a sequence at a layer; runs on the model's thread.</summary>
+/// <param name="sequence">Which of the sequences.</param>
+/// <param name="layer">Which of the layers asked for, by its place among them.</param>
+/// <param name="states">[tokens, width], row-major; gone when this returns.</param>
+public delegate void TakeStates(int sequence, int layer, ReadOnlySpan<float> states);
 
 /// <summary>A model in memory, with its tokenizer and its thread. Safe for concurrent use.</summary>
 public sealed class LoadedModel : IDisposable
 {
-    private const int CaptureTokens = 4096; // padded tokens of one pass
+    // Of a pass that reads hidden states.
+    private const int PassTokens = 4096; // with padding
+    private const int EnoughTokens = 512; // with fewer a pass costs more than padding does
+    private const double PaddingShare = 0.1;
 
     private readonly Decoder _decoder;
     private readonly GenerationLoop _loop;
@@ -80,25 +85,25 @@ public sealed class LoadedModel : IDisposable
         return tokens.Count > 0 ? tokens : throw LrtMeshException.Invalid(field, "the chat template makes no text of it");
     }
 
-    /// <summary>Reads hidden states.</summary>
+    /// <summary>Reads hidden states, several sequences of about one length at a time; the pass stops after the last layer wanted.</summary>
     /// <param name="sequences">Token ids, each at least one and at most the model's context.</param>
     /// <param name="layers">Layers wanted, each within the model.</param>
-    /// <param name="cancellation">Ends it before the next batch.</param>
-    /// <returns>One entry a sequence, in order.</returns>
-    public async Task<IReadOnlyList<SequenceStates>> CaptureAsync(
-        IReadOnlyList<IReadOnlyList<int>> sequences, IReadOnlyList<int> layers, CancellationToken cancellation)
+    /// <param name="take">Called once for each sequence and layer, sequences in any order.</param>
+    /// <param name="cancellation">Ends it before the next batch; nothing is taken any more once the task has ended.</param>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    public async Task ReadStatesAsync(
+        IReadOnlyList<IReadOnlyList<int>> sequences, IReadOnlyList<int> layers, TakeStates take, CancellationToken cancellation)
     {
-        var states = new SequenceStates[sequences.Count];
         foreach (var batch in BatchesByLength(sequences))
         {
-            var part = await _thread.RunAsync(() => Capture([.. batch.Select(i => sequences[i])], layers), cancellation);
-            for (var row = 0; row < batch.Count; row++)
-            {
-                states[batch[row]] = part[row];
-            }
+            await _thread.RunAsync(
+                () =>
+                {
+                    ReadStates(batch, sequences, layers, take);
+                    return true;
+                },
+                cancellation);
         }
-
-        return states;
     }
 
     /// <summary>Reads a sequence with given states in the place of a layer's own at some positions.</summary>
@@ -152,16 +157,22 @@ public sealed class LoadedModel : IDisposable
     private IEnumerable<List<int>> BatchesByLength(IReadOnlyList<IReadOnlyList<int>> sequences)
     {
         var batch = new List<int>();
+        var tokens = 0;
         bool IsLong(int index) => sequences[index].Count > _decoder.Config.AngleSwitch;
         foreach (var index in Enumerable.Range(0, sequences.Count).OrderBy(i => sequences[i].Count))
         {
-            if (batch.Count > 0 && ((batch.Count + 1) * sequences[index].Count > CaptureTokens || IsLong(batch[0]) != IsLong(index)))
+            var length = sequences[index].Count; // at least as long as all before
+            var padded = (batch.Count + 1) * length;
+            var wasteful = tokens >= EnoughTokens && padded - (tokens + length) > padded * PaddingShare;
+            if (batch.Count > 0 && (padded > PassTokens || wasteful || IsLong(batch[0]) != IsLong(index)))
             {
                 yield return batch;
                 batch = [];
+                tokens = 0;
             }
 
             batch.Add(index);
+            tokens += length;
         }
 
         if (batch.Count > 0)
@@ -170,24 +181,30 @@ public sealed class LoadedModel : IDisposable
         }
     }
 
-    private SequenceStates[] Capture(IReadOnlyList<int>[] sequences, IReadOnlyList<int> layers)
+    private void ReadStates(List<int> batch, IReadOnlyList<IReadOnlyList<int>> sequences, IReadOnlyList<int> layers, TakeStates take)
     {
-        var length = sequences.Max(s => s.Count);
-        var ids = new long[sequences.Length * length];
-        for (var row = 0; row < sequences.Length; row++)
+        var length = batch.Max(index => sequences[index].Count);
+        var ids = new long[batch.Count * length];
+        for (var row = 0; row < batch.Count; row++)
         {
-            for (var i = 0; i < sequences[row].Count; i++)
+            var sequence = sequences[batch[row]];
+            for (var i = 0; i < sequence.Count; i++)
             {
-                ids[(row * length) + i] = sequences[row][i];
+                ids[(row * length) + i] = sequence[i];
             }
         }
 
         var tap = new CaptureTap(layers);
-        _decoder.Read(tensor(ids, [sequences.Length, length], ScalarType.Int64), tap);
-        var stride = length * _decoder.Config.Width;
-        var captured = layers.Select(layer => tap[layer]).ToArray(); // each [batch, length, width]
-        return [.. sequences.Select((sequence, row) => new SequenceStates(
-            [.. captured.Select(states => states.Floats().Slice(row * stride, sequence.Count * _decoder.Config.Width).ToArray())]))];
+        _decoder.Read(tensor(ids, [batch.Count, length], ScalarType.Int64), tap);
+        var width = _decoder.Config.Width;
+        for (var layer = 0; layer < layers.Count; layer++)
+        {
+            var states = tap[layers[layer]].Floats(); // [batch, length, width]
+            for (var row = 0; row < batch.Count; row++)
+            {
+                take(batch[row], layer, states.Slice(row * length * width, sequences[batch[row]].Count * width));
+            }
+        }
     }
 
     private Model Describe(string digest, DtypeChoice dtype) => new()

@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Numerics;
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 
 namespace LrtMesh.Core.Tensors;
@@ -25,17 +27,44 @@ public static class ElementConversion
     /// <exception cref="LrtMeshException">The dtype is unspecified or unknown.</exception>
     public static byte[] FromFloats(ReadOnlySpan<float> values, V1.Dtype dtype)
     {
+        var bytes = new byte[checked(values.Length * SizeOf(dtype, "dtype"))];
+        Write(values, dtype, bytes);
+        return bytes;
+    }
+
+    /// <summary>Like <see cref="FromFloats"/>, into memory that is there.</summary>
+    /// <param name="values">What is written.</param>
+    /// <param name="dtype">The type to write.</param>
+    /// <param name="bytes">As many elements as <paramref name="values"/> holds.</param>
+    public static void Write(ReadOnlySpan<float> values, V1.Dtype dtype, Span<byte> bytes)
+    {
         var size = SizeOf(dtype, "dtype");
-        var bytes = new byte[checked(values.Length * size)];
-        if (dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian)
+        if (bytes.Length != values.Length * size)
         {
-            MemoryMarshal.AsBytes(values).CopyTo(bytes);
-            return bytes;
+            throw new ArgumentException($"{bytes.Length} bytes for {values.Length} elements of {size}", nameof(bytes));
+        }
+
+        if (BitConverter.IsLittleEndian && dtype != V1.Dtype.Float64)
+        {
+            switch (dtype)
+            {
+                case V1.Dtype.Float16:
+                    TensorPrimitives.ConvertToHalf(values, MemoryMarshal.Cast<byte, Half>(bytes));
+                    break;
+                case V1.Dtype.Bfloat16:
+                    ToBFloat16(values, MemoryMarshal.Cast<byte, ushort>(bytes));
+                    break;
+                default:
+                    MemoryMarshal.AsBytes(values).CopyTo(bytes);
+                    break;
+            }
+
+            return;
         }
 
         for (var i = 0; i < values.Length; i++)
         {
-            var element = bytes.AsSpan(i * size, size);
+            var element = bytes.Slice(i * size, size);
             switch (dtype)
             {
                 case V1.Dtype.Float16:
@@ -52,8 +81,6 @@ public static class ElementConversion
                     break;
             }
         }
-
-        return bytes;
     }
 
     /// <summary>Reads elements of a dtype as floats; a float64 beyond float32's range becomes infinite.</summary>
@@ -79,6 +106,29 @@ public static class ElementConversion
                 V1.Dtype.Float64 => (float)BinaryPrimitives.ReadDoubleLittleEndian(element),
                 _ => BinaryPrimitives.ReadSingleLittleEndian(element),
             };
+        }
+    }
+
+    private static void ToBFloat16(ReadOnlySpan<float> values, Span<ushort> rounded)
+    {
+        var i = 0;
+        for (; i <= values.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
+        {
+            Vector.Narrow(Rounded(new Vector<float>(values[i..])), Rounded(new Vector<float>(values[(i + Vector<float>.Count)..]))).CopyTo(rounded[i..]);
+        }
+
+        for (; i < values.Length; i++)
+        {
+            rounded[i] = ToBFloat16(values[i]);
+        }
+
+        // The upper halves, as the function below has them.
+        static Vector<uint> Rounded(Vector<float> several)
+        {
+            var bits = Vector.AsVectorUInt32(several);
+            var upper = bits >>> 16;
+            return Vector.ConditionalSelect(
+                Vector.AsVectorUInt32(Vector.Equals(several, several)), (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16, upper | new Vector<uint>(0x40));
         }
     }
 

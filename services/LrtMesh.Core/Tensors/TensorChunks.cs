@@ -18,14 +18,19 @@ public static class TensorChunks
     {
         for (var offset = 0; offset < bytes.Length; offset += MaximumBytes)
         {
-            var data = bytes.Slice(offset, Math.Min(MaximumBytes, bytes.Length - offset));
-            yield return new V1.TensorChunk
-            {
-                Tensor = (uint)index,
-                Offset = (ulong)offset,
-                Data = UnsafeByteOperations.UnsafeWrap(data),
-                Crc32C = Crc32C.Compute(data.Span),
-            };
+            yield return Of(index, bytes.Slice(offset, Math.Min(MaximumBytes, bytes.Length - offset)), offset);
         }
     }
+
+    /// <summary>A chunk of a tensor over its own bytes, which must stay as they are until it is serialized.</summary>
+    /// <param name="index">Which of the announced tensors.</param>
+    /// <param name="data">At most <see cref="MaximumBytes"/>.</param>
+    /// <param name="offset">Where they start within the tensor.</param>
+    public static V1.TensorChunk Of(int index, ReadOnlyMemory<byte> data, int offset) => new()
+    {
+        Tensor = (uint)index,
+        Offset = (ulong)offset,
+        Data = UnsafeByteOperations.UnsafeWrap(data),
+        Crc32C = Crc32C.Compute(data.Span),
+    };
 }

@@ -84,7 +84,8 @@ public sealed class SteeredGenerationTests : IDisposable
     [Fact]
     public async Task A_condition_on_tokens_is_the_projection_of_each()
     {
-        var states = (await _model.CaptureAsync([Prompt], [0], TestContext.Current.CancellationToken))[0].Layers[0];
+        float[] states = [];
+        await _model.ReadStatesAsync([Prompt], [0], (_, _, read) => states = read.ToArray(), TestContext.Current.CancellationToken);
         var probe = Elements(99);
         var length = Math.Sqrt(probe.Sum(element => element * element));
         double[] projections = [.. states.Chunk(Width).Select(state => state.Zip(probe, (h, p) => h * p).Sum() / length)];

@@ -45,6 +45,16 @@ public class TensorCodecTests
     public void A_NaN_whose_payload_is_low_stays_NaN_in_bfloat16() =>
         Assert.True(float.IsNaN(TensorCodec.Decode(Typed([BitConverter.UInt32BitsToSingle(0x7F800001)], Dtype.Bfloat16), "rows", Limit)[0]));
 
+    [Theory]
+    [InlineData(Dtype.Float16)]
+    [InlineData(Dtype.Bfloat16)]
+    public void Many_elements_are_rounded_as_each_by_itself(Dtype dtype) =>
+        Gen.UInt.Array[1, 200].Sample(bits =>
+        {
+            float[] values = [.. bits.Select(BitConverter.UInt32BitsToSingle)]; // NaN, infinities and subnormals among them
+            Assert.Equal(values.SelectMany(value => TensorCodec.Encode([value], dtype)), TensorCodec.Encode(values, dtype));
+        });
+
     public static TheoryData<string, Action<Tensor>> Mistakes => new()
     {
         { "rows.header", t => t.Header = null },

@@ -40,6 +40,28 @@ internal static class BadInput
         ["extract: no texts"] = Extract(_ => { }, InvalidArgument, "batch.texts", "1 to 256"),
         ["extract: too many texts"] = Extract(_ => { }, InvalidArgument, "batch.texts", "1 to 256", [.. Enumerable.Repeat("x", 257)]),
 
+        ["extract: unknown rule"] = Extract(spec => spec.Tokens = new() { Rule = (TokenRule)9 }, InvalidArgument, "spec.tokens.rule", "9"),
+        ["extract: unknown reduction"] = Extract(spec => spec.Reduction = (Reduction)9, InvalidArgument, "spec.reduction", "9"),
+        ["extract: no indices"] = Extract(spec => spec.Tokens = new() { Rule = TokenRule.Indices }, InvalidArgument, "spec.tokens.indices", "1 to 4096"),
+        ["extract: indices without their rule"] = Extract(spec => spec.Tokens = new() { Indices = { 1 } }, InvalidArgument, "spec.tokens.indices", "rule"),
+        ["extract: no ranges"] = Extract(spec => spec.Tokens = new() { Rule = TokenRule.Ranges }, InvalidArgument, "spec.tokens.ranges", "1 to 4096"),
+        ["extract: empty range"] = Extract(
+            spec => spec.Tokens = new() { Rule = TokenRule.Ranges, Ranges = { new TokenRange { Start = 2, End = 2 } } }, InvalidArgument, "spec.tokens.ranges[0].end", "above start"),
+        ["extract: index beyond a text"] = Extract(spec => spec.Tokens = new() { Rule = TokenRule.Indices, Indices = { 40 } }, OutOfRange, "batch.texts[1]", "40", Long, "The cat"),
+        ["extract: index before a text"] = Extract(spec => spec.Tokens = new() { Rule = TokenRule.Indices, Indices = { -40 } }, OutOfRange, "batch.texts[1]", "-40", Long, "The cat"),
+        ["extract: range beyond a text"] = Extract(
+            spec => spec.Tokens = new() { Rule = TokenRule.Ranges, Ranges = { new TokenRange { Start = 40 } } }, OutOfRange, "batch.texts[1]", "none of them counts", Long, "The cat"),
+        ["extract: spans without a reduction"] = ExtractSpans(Reduction.Mean, InvalidArgument, "batch.spans", "must be empty", (0, 3)),
+        ["extract: no spans"] = Extract(spec => spec.Reduction = Reduction.MeanOfCharSpans, InvalidArgument, "batch.spans", "must have 1 entries", "The cat"),
+        ["extract: a text without spans"] = ExtractSpans(Reduction.MeanOfTokenSpans, InvalidArgument, "batch.spans[0].spans", "1 to 4096"),
+        ["extract: empty span"] = ExtractSpans(Reduction.MeanOfCharSpans, InvalidArgument, "batch.spans[0].spans[1].end", "above start", (0, 3), (4, 4)),
+        ["extract: span beyond a text"] = ExtractSpans(Reduction.MeanOfCharSpans, OutOfRange, "batch.spans[0].spans[1]", "holds none", (0, 3), (7, 9)),
+        ["extract: token span beyond a text"] = ExtractSpans(Reduction.MeanOfTokenSpans, OutOfRange, "batch.spans[0].spans[0]", "holds none", (90, 99)),
+        ["extract: credit that was not begun"] = new((m, ct) => ExtractCredit(m, 0, new Credit { Bytes = 1 }, ct), InvalidArgument, "credit", "spec.credit_bytes is 0"),
+        ["extract: credit of nothing"] = new((m, ct) => ExtractCredit(m, 1, new Credit(), ct), InvalidArgument, "credit.bytes", "at least 1"),
+        ["extract: closed before all credit is granted"] = new((m, ct) => ExtractCredit(m, 1, new Credit { Bytes = 1 }, ct), InvalidArgument, "credit", "closed its side"),
+        ["extract: spec twice"] = new(ExtractSpecTwice, InvalidArgument, "batch", "after the first"),
+
         // LearnVector
         ["learn: unknown model"] = Learn(request => request.Model = "gpt", NotFound, "model", "source, stranger"),
         ["learn: no name"] = Learn(request => request.Name = "", InvalidArgument, "name", "1 to 128"),
@@ -244,6 +266,38 @@ internal static class BadInput
         spoil(spec);
         return new((m, ct) => m.Extraction.ReadAsync(spec, [texts], ct), code, field, says);
     }
+
+    private static BadRequestCase ExtractSpans(Reduction reduction, StatusCode code, string field, string says, params (uint Start, uint End)[] spans)
+    {
+        var spec = new ExtractionSpec { Model = "source", Layers = { 1 }, Reduction = reduction };
+        var batch = new TextBatch { Texts = { "The cat" }, Spans = { new TextSpans { Spans = { spans.Select(span => new Span { Start = span.Start, End = span.End }) } } } };
+        return new((m, ct) => m.Extraction.ReadRowsAsync(spec, [batch], ct), code, field, says);
+    }
+
+    /// <summary>Asks for a text's states with some credit, grants more, and closes.</summary>
+    private static async Task ExtractCredit(MeshFixture mesh, ulong first, Credit more, CancellationToken cancellation)
+    {
+        using var call = mesh.Extraction.ExtractHiddenStates(cancellationToken: cancellation);
+        await call.RequestStream.WriteAsync(new() { Spec = new ExtractionSpec { Model = "source", Layers = { 1 }, CreditBytes = first } }, cancellation);
+        await call.RequestStream.WriteAsync(new() { Batch = new TextBatch { Texts = { "The cat" } } }, cancellation);
+        await call.RequestStream.WriteAsync(new() { Credit = more }, cancellation);
+        await call.RequestStream.CompleteAsync();
+        while (await call.ResponseStream.MoveNext(cancellation))
+        {
+        }
+    }
+
+    private static async Task ExtractSpecTwice(MeshFixture mesh, CancellationToken cancellation)
+    {
+        using var call = mesh.Extraction.ExtractHiddenStates(cancellationToken: cancellation);
+        await call.RequestStream.WriteAsync(new() { Spec = SourceSpec }, cancellation);
+        await call.RequestStream.WriteAsync(new() { Spec = SourceSpec }, cancellation);
+        while (await call.ResponseStream.MoveNext(cancellation))
+        {
+        }
+    }
+
+    private static ExtractionSpec SourceSpec => new() { Model = "source", Layers = { 1 } };
 
     private static async Task ExtractBatchFirst(MeshFixture mesh, CancellationToken cancellation)
     {
