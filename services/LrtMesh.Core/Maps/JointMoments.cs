@@ -21,6 +21,9 @@ public sealed class JointMoments
     // Columns of one product: its float32 result, Panel by this, stays in the cache until it is added to the sums.
     private const int MostColumns = 4096;
 
+    // The library sums wide products in stretches of a few hundred rows, but one narrower than this row after row.
+    private const int Narrow = 16;
+
     private readonly float[][] _origins; // [d] of each layer
     private readonly double[][] _sums; // [d] of each layer
     private readonly double[][] _squares; // [d, d] of each layer; the lower triangle is right only if _mirrored
@@ -38,7 +41,17 @@ public sealed class JointMoments
         _sums = [.. layout.Widths.Select(width => new double[width])];
         _squares = [.. layout.Widths.Select(width => new double[(long)width * width])];
         _crosses = [.. layout.Pairs.Select(p => new double[(long)layout.Widths[p.X] * layout.Widths[p.Y]])];
+
+        // A page that is read before it is written costs two faults, and the second stops all threads.
+        Array.ForEach(_squares, Array.Clear);
+        Array.ForEach(_crosses, Array.Clear);
     }
+
+    /// <summary>
+    /// Most rows whose products are summed one after another in float32: what the rounding of sums grows with. Wide products of more
+    /// rows are no worse, narrow ones are taken in parts of so many.
+    /// </summary>
+    public const int ChainRows = 256;
 
     /// <summary>Layers and pairs.</summary>
     public MomentLayout Layout { get; }
@@ -102,8 +115,7 @@ public sealed class JointMoments
         var count = rows.Length / Layout.Width;
         using var scope = NewDisposeScope();
         var z = empty(count, Layout.Width, dtype: ScalarType.Float32); // torch aligns it always alike, so that sums repeat bit for bit
-        rows.CopyTo(MemoryMarshal.Cast<byte, float>(z.bytes));
-        AddSums(rows);
+        CopyAndSum(rows, MemoryMarshal.Cast<byte, float>(z.bytes));
         for (var layer = 0; layer < _sums.Length; layer++)
         {
             for (var top = 0; top < Layout.Widths[layer]; top += Panel)
@@ -148,15 +160,19 @@ public sealed class JointMoments
     private void AddPanel(int layer, int top, Tensor z)
     {
         var height = Math.Min(Panel, Layout.Widths[layer] - top);
-        using var scope = NewDisposeScope();
-        var panel = z.narrow(1, Layout.Starts[layer] + top, height).t(); // [height, rows]
         foreach (var (start, end) in Layout.Runs[layer])
         {
             var from = Math.Max(start, start == Layout.Starts[layer] ? start + top : start);
             for (var left = from; left < end; left += MostColumns)
             {
-                using var product = panel.matmul(z.narrow(1, left, Math.Min(MostColumns, end - left))); // [height, columns]
-                Scatter(layer, top, left, product);
+                var columns = Math.Min(MostColumns, end - left);
+                var rows = Math.Min(height, columns) < Narrow ? ChainRows : (int)z.shape[0];
+                for (var first = 0L; first < z.shape[0]; first += rows)
+                {
+                    using var scope = NewDisposeScope();
+                    var part = z.narrow(0, first, Math.Min(rows, z.shape[0] - first));
+                    Scatter(layer, top, left, part.narrow(1, Layout.Starts[layer] + top, height).t().matmul(part.narrow(1, left, columns))); // [height, columns]
+                }
             }
         }
     }
@@ -184,13 +200,15 @@ public sealed class JointMoments
         }
     }
 
-    private void AddSums(ReadOnlySpan<float> rows)
+    private void CopyAndSum(ReadOnlySpan<float> rows, Span<float> copy)
     {
-        for (var row = 0; row < rows.Length / Layout.Width; row++)
+        for (var at = 0; at < rows.Length; at += Layout.Width)
         {
+            var row = rows.Slice(at, Layout.Width);
+            row.CopyTo(copy[at..]);
             for (var i = 0; i < _sums.Length; i++)
             {
-                MomentSums.Add(_sums[i], rows.Slice((row * Layout.Width) + Layout.Starts[i], Layout.Widths[i]));
+                MomentSums.Add(_sums[i], row.Slice(Layout.Starts[i], Layout.Widths[i]));
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Globalization;
-using System.Numerics.Tensors;
+using System.Numerics;
+using System.Runtime.InteropServices;
 
 namespace LrtMesh.Core.Maps;
 
@@ -9,16 +10,17 @@ namespace LrtMesh.Core.Maps;
 /// different threads.
 /// </summary>
 /// <remarks>
-/// Rows of a fold wait until a block of <see cref="BlockRows"/> is full, since one large product is far faster than many small
-/// ones; in one of many more rows, float32 would lose the seventh digit. The provisional mean is the median of
-/// the first document's rows, which a single token far from all others (as the first of a text often is) does not move; all folds
+/// Rows of a fold wait until a block of <see cref="BlockRows"/> is full: a product of few rows is mostly the adding of its result to
+/// the sums. The provisional mean is the median of the first document's rows, which a single token far from all others (as the first of a text often is) does not move; all folds
 /// share it. What was gathered can be saved between two documents and goes on from there as if nothing had happened, bit for bit
 /// (<see cref="MomentFile"/>); looking at a fold ends its block, and so does change the last bits of what follows.
 /// </remarks>
 public sealed class MomentAccumulator
 {
     /// <summary>Rows in a block of products.</summary>
-    public const int BlockRows = 256;
+    public const int BlockRows = 2048;
+
+    private const int OriginRows = 256; // of the first document
 
     // Squares of larger values, summed over a block, would leave float32's range.
     private const float LargestMagnitude = 1e15f;
@@ -155,6 +157,18 @@ public sealed class MomentAccumulator
     public int AddFinite(int fold, params ReadOnlySpan<ReadOnlyMemory<float>> layers)
     {
         var rows = CheckRows(fold, layers);
+        var whole = true;
+        foreach (var layer in layers)
+        {
+            whole &= IsFinite(layer.Span);
+        }
+
+        if (whole)
+        {
+            AddChecked(fold, rows, layers);
+            return 0;
+        }
+
         var kept = new List<int>(rows);
         for (var row = 0; row < rows; row++)
         {
@@ -168,12 +182,6 @@ public sealed class MomentAccumulator
             {
                 kept.Add(row);
             }
-        }
-
-        if (kept.Count == rows)
-        {
-            AddChecked(fold, rows, layers);
-            return 0;
         }
 
         var copies = new ReadOnlyMemory<float>[layers.Length];
@@ -362,9 +370,26 @@ public sealed class MomentAccumulator
 
     private string Side(int layer) => Layout.Widths.Count == 2 ? (layer == 0 ? "source" : "target") : $"layers[{layer}]";
 
-    // NaN is passed on by the maximum and fails the comparison.
-    private static bool IsFinite(ReadOnlySpan<float> values) =>
-        values.IsEmpty || Math.Abs(TensorPrimitives.MaxMagnitude(values)) <= LargestMagnitude;
+    // Magnitudes order as their bits do, with infinity and NaN above every number.
+    private static bool IsFinite(ReadOnlySpan<float> values)
+    {
+        var bits = MemoryMarshal.Cast<float, int>(values);
+        var whole = bits.Length - (bits.Length % Vector<int>.Count);
+        var most = Vector<int>.Zero;
+        for (var i = 0; i < whole; i += Vector<int>.Count)
+        {
+            most = Vector.Max(most, new Vector<int>(bits[i..]) & new Vector<int>(int.MaxValue));
+        }
+
+        var largest = BitConverter.SingleToInt32Bits(LargestMagnitude);
+        var finite = Vector.LessThanOrEqualAll(most, new Vector<int>(largest));
+        for (var i = whole; i < bits.Length; i++)
+        {
+            finite &= (bits[i] & int.MaxValue) <= largest;
+        }
+
+        return finite;
+    }
 
     private void Refuse(int layer, ReadOnlySpan<float> values, int rows)
     {
@@ -396,7 +421,7 @@ public sealed class MomentAccumulator
 
     private static float[] MedianOf(ReadOnlySpan<float> rows, int width)
     {
-        var column = new float[Math.Min(rows.Length / width, BlockRows)];
+        var column = new float[Math.Min(rows.Length / width, OriginRows)];
         var medians = new float[width];
         for (var i = 0; i < width; i++)
         {

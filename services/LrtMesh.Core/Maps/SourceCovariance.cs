@@ -27,10 +27,10 @@ internal sealed class SourceCovariance
     {
         var variances = moments.Xx.diagonal().clamp_min(0); // [ds], times n
         MeanVariance = standardize ? 1 : variances.mean().item<double>();
-        Varies = (variances > moments.SquaresX * (Math.Sqrt(MomentAccumulator.BlockRows) * FloatRounding)).to(ScalarType.Float64);
+        Varies = (variances > moments.SquaresX * (Math.Sqrt(JointMoments.ChainRows) * FloatRounding)).to(ScalarType.Float64);
         Scale = standardize ? where(Varies > 0, variances, ones_like(variances)).sqrt() : ones_like(variances);
         Matrix = moments.Xx.div(Scale.unsqueeze(1)).div_(Scale).mul_(outer(Varies, Varies));
-        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(((4 * Math.Sqrt(Width)) + (2 * Math.Sqrt(MomentAccumulator.BlockRows))) * FloatRounding);
+        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(((4 * Math.Sqrt(Width)) + (2 * Math.Sqrt(JointMoments.ChainRows))) * FloatRounding);
         ConstantDimensions = Width - (int)Varies.sum().item<double>();
     }
 

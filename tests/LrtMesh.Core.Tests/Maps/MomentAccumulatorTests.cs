@@ -67,6 +67,44 @@ public class MomentAccumulatorTests : TorchLeakCheck
     }
 
     [Theory]
+    [InlineData(300, 40)] // wide: a whole block in one product
+    [InlineData(300, 3)] // narrow ones are summed row after row, and so in parts
+    [InlineData(2, 260)]
+    public void Sums_of_large_blocks_keep_the_seventh_digit(int ds, int dt)
+    {
+        // One row of zeros sets the origin: all products are positive, so that nothing cancels and partial sums are as large as can be.
+        const int Rows = 2 * MomentAccumulator.BlockRows;
+        var random = new Random(7);
+        var (x, y) = (Positive(ds), Positive(dt));
+        var moments = new MomentAccumulator(ds, dt, 3, false);
+        moments.Add(0, new float[ds], new float[dt]);
+        moments.Add(1, x, y);
+        var fold = moments.Fold(1);
+        AssertDigits(x, ds, x, ds, fold.Xx);
+        AssertDigits(x, ds, y, dt, fold.Xy);
+        AssertDigits(y, dt, y, dt, fold.Yy);
+
+        float[] Positive(int width) => [.. Enumerable.Range(0, Rows * width).Select(_ => random.NextSingle())];
+
+        static void AssertDigits(float[] u, int width, float[] v, int others, double[] sums)
+        {
+            for (var i = 0; i < width; i += Math.Max(1, width / 20))
+            {
+                for (var j = 0; j < others; j++)
+                {
+                    var exact = 0.0;
+                    for (var row = 0; row < Rows; row++)
+                    {
+                        exact += (double)u[(row * width) + i] * v[(row * others) + j];
+                    }
+
+                    Assert.InRange(sums[(i * others) + j] / exact, 1 - 9e-7, 1 + 9e-7);
+                }
+            }
+        }
+    }
+
+    [Theory]
     [InlineData(float.NaN, "NaN")]
     [InlineData(float.NegativeInfinity, "Infinity")]
     [InlineData(1e16f, "1E+16")]
