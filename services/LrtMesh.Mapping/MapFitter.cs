@@ -8,7 +8,7 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Does what one job asks for: reads documents in its models, keeps their moments alone, and solves.</summary>
-internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, ILogger<MapFitter> logger)
+internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, FitThread thread, ILogger<MapFitter> logger)
 {
     private JobStore Jobs => connection.Store.Jobs;
 
@@ -51,19 +51,19 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         await held.SolvingAsync(gathered);
         if (request.Sweep is not null)
         {
-            var sweep = LayerSweep.Measure(plan, models, gathered, fit, held.Ended);
+            var sweep = await thread.RunAsync(() => LayerSweep.Measure(plan, models, gathered, fit, held.Ended));
             await held.UpdateAsync(job => Succeed(job).Sweep = sweep);
         }
         else if (request.Basis is not null)
         {
-            var fitted = BasisFit.Fit(request.Basis, basis, plan, models, gathered, held.Ended);
+            var fitted = await thread.RunAsync(() => BasisFit.Fit(request.Basis, basis, plan, models, gathered, held.Ended));
             await held.UpdateAsync(job => job.State = JobState.Storing);
             var stored = await connection.Store.Bases.PutAsync(fitted, held.Ended);
             await held.UpdateAsync(job => Succeed(job).Basis = stored.Info);
         }
         else
         {
-            var maps = Solve(held, plan, models, fit, gathered);
+            var maps = await thread.RunAsync(() => Solve(held, plan, models, fit, gathered));
             if (fit.StitchedLoss)
             {
                 await StitchAsync(request, plan, models, gathered, maps, held.Ended);
@@ -172,7 +172,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             {
                 await held.ReportAsync(progress, gathered);
                 var readings = await Task.WhenAll(streams.Select(stream => stream.ReadAsync(batch)));
-                gathered.Add(batch, plan, readings);
+                await thread.RunAsync(() => gathered.Add(batch, plan, readings));
                 if (held.IsSaveDue && gathered.Rows is null)
                 {
                     await held.SaveAsync(gathered);
