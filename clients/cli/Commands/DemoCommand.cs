@@ -31,6 +31,8 @@ internal static class DemoCommand
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
 
+    private static readonly Option<uint> BasisRank = new("--basis-rank") { Description = "Also carry the vectors through a basis of so many coordinates that all models of the mesh share. Default: 0, none.", HelpName = "R" };
+
     private static readonly Option<bool> Keep = new("--keep") { Description = "With --mesh or --redis: leave the demo's vectors and maps there instead of deleting them." };
 
     public static Command Create()
@@ -49,7 +51,7 @@ internal static class DemoCommand
 
             Example: lrtmesh demo --json demo.json
             """)
-        { SourceName, TargetName, Family, Prompts, Seed, Keep };
+        { SourceName, TargetName, Family, Prompts, Seed, BasisRank, Keep };
         CommandRun.Set(command, RunAsync);
         return command;
     }
@@ -147,10 +149,22 @@ internal static class DemoCommand
         }
 
         Vector[] sourceVectors = [.. learnt.Select(vector => vector.Vector)];
+        if (run.Get(BasisRank) is > 0 and var rank)
+        {
+            var models = (await mesh.ListModelsAsync(run.Cancellation)).DistinctBy(model => model.Name);
+            foreach (uint layer in targetLayers.Distinct())
+            {
+                var layers = models.Select(model => new LayerRef { Model = model.Name, Layer = SameDepth(layer, target.Model.Layers, model.Model.Layers) }).ToArray();
+                var through = await vectors.MapThroughBasisAsync(run.Terminal, layers, layer, rank, request, run.Cancellation);
+                console.MarkupLineInterpolated($"  through a basis of rank {rank} over {string.Join(", ", layers.Select(l => $"{l.Model}:{l.Layer}"))}: layer {through.Source.Layer} → {through.Target.Layer}, R² {through.Metrics.R2:0.000}.");
+            }
+        }
+
         var arms = new ArmVectors(
-            await vectors.TransferAsync(sourceVectors, targetLayers, shuffled: false, run.Cancellation),
-            await vectors.TransferAsync(sourceVectors, targetLayers, shuffled: true, run.Cancellation),
-            await vectors.PutRandomAsync(TestRun.RandomDirections, seed, run.Cancellation));
+            await vectors.TransferAsync(sourceVectors, targetLayers, "", run.Cancellation),
+            await vectors.TransferAsync(sourceVectors, targetLayers, ".shuffled", run.Cancellation),
+            await vectors.PutRandomAsync(TestRun.RandomDirections, seed, run.Cancellation),
+            run.Get(BasisRank) > 0 ? await vectors.TransferAsync(sourceVectors, targetLayers, ".basis", run.Cancellation) : null);
         console.MarkupLineInterpolated($"  {sourceVectors.Length} vectors of width {source.Model.Width} became vectors of width {target.Model.Width}.");
 
         // 5. The test.

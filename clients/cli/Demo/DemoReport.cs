@@ -5,14 +5,14 @@ using Spectre.Console;
 namespace LrtMesh.Cli.Demo;
 
 /// <summary>R of an arm over all steerable behaviours.</summary>
-internal sealed record PooledShares(Estimate? Mapped, Estimate? Random, Estimate? Shuffled)
+internal sealed record PooledShares(Estimate? Mapped, Estimate? Random, Estimate? Shuffled, Estimate? Basis)
 {
     public static PooledShares Of(IReadOnlyList<TestResult> results, int seed)
     {
         var steerable = results.Where(result => result.Choice.Steerable).ToArray();
-        return new PooledShares(Share(Arm.Mapped), Share(Arm.Random), Share(Arm.Shuffled));
+        return new PooledShares(Share(Arm.Mapped), Share(Arm.Random), Share(Arm.Shuffled), Share(Arm.Basis));
 
-        Estimate? Share(Arm arm) => steerable.Length == 0 ? null : ShareKept.Pooled([.. steerable.Select(result => result.Paired(arm))], seed);
+        Estimate? Share(Arm arm) => steerable.Length == 0 || !steerable[0].Outcomes.ContainsKey(arm) ? null : ShareKept.Pooled([.. steerable.Select(result => result.Paired(arm))], seed);
     }
 }
 
@@ -58,7 +58,8 @@ internal sealed record DemoReport(
     public void PrintTable(IAnsiConsole console)
     {
         var table = new Table().Border(TableBorder.Simple).AddColumn("behaviour");
-        foreach (string heading in new[] { "layer", "coefficient", "prompts", "none", "native", "mapped", "random", "shuffled", "R" })
+        Arm[] arms = [.. Enum.GetValues<Arm>().Where(Results[0].Outcomes.ContainsKey)];
+        foreach (string heading in (string[])["layer", "coefficient", "prompts", .. arms.Select(arm => $"{arm}".ToLowerInvariant()), "R"])
         {
             table.AddColumn(new TableColumn(heading).RightAligned());
         }
@@ -66,7 +67,7 @@ internal sealed record DemoReport(
         foreach (var result in Results)
         {
             string share = ShareOf(result) is { } r ? $"{r:0.00}" : "not steerable";
-            string[] rates = [.. Enum.GetValues<Arm>().Select(arm => $"{result.Rate(arm):0.00}")];
+            string[] rates = [.. arms.Select(arm => $"{result.Rate(arm):0.00}")];
             table.AddRow([Markup.Escape(result.Choice.Behaviour.Name), $"{result.Choice.Native.Layer}", $"{result.Choice.Coefficient:0.00}", $"{result.Prompts.Count}", .. rates, result.Choice.Steerable ? share : $"[grey]{share}[/]"]);
         }
 
@@ -77,6 +78,10 @@ internal sealed record DemoReport(
         PrintEstimate(console, "mapped", Pooled.Mapped);
         PrintEstimate(console, "random", Pooled.Random);
         PrintEstimate(console, "shuffled", Pooled.Shuffled);
+        if (arms.Contains(Arm.Basis))
+        {
+            PrintEstimate(console, "basis", Pooled.Basis);
+        }
     }
 
     /// <summary>The facts for programs.</summary>
@@ -99,6 +104,8 @@ internal sealed record DemoReport(
                 Shuffled = Pooled.Shuffled?.Value,
                 RandomInterval = Interval(Pooled.Random),
                 ShuffledInterval = Interval(Pooled.Shuffled),
+                Basis = Pooled.Basis?.Value,
+                BasisInterval = Interval(Pooled.Basis),
                 Median = shares.Length == 0 ? null : (shares[(shares.Length - 1) / 2] + shares[shares.Length / 2]) / 2,
                 Worst = shares.FirstOrDefault(),
             },
@@ -114,6 +121,7 @@ internal sealed record DemoReport(
                 Mapped = result.Rate(Arm.Mapped),
                 Random = result.Rate(Arm.Random),
                 Shuffled = result.Rate(Arm.Shuffled),
+                Basis = result.Outcomes.ContainsKey(Arm.Basis) ? result.Rate(Arm.Basis) : (double?)null,
                 ShareKept = ShareOf(result),
                 DevEffect = result.Choice.Effect,
                 DevP = result.Choice.P,

@@ -33,23 +33,45 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             report,
             cancellation);
 
-    /// <summary>Carries the small model's vectors over by the maps to their target layers, or by the shuffled controls of those.</summary>
+    /// <summary>The map to a layer of the large model through a shared basis.</summary>
+    public string BasisMapName(uint targetLayer) => MapName(targetLayer) + ".basis";
+
+    /// <summary>Carries the small model's vectors over by the maps to their target layers.</summary>
     /// <param name="targetLayers">One a vector.</param>
-    public Task<Vector[]> TransferAsync(IReadOnlyList<Vector> vectors, IReadOnlyList<uint> targetLayers, bool shuffled, CancellationToken cancellation)
+    /// <param name="kind">Of the maps: empty for those that were fitted, ".shuffled" for their controls, ".basis" for those through a basis.</param>
+    public Task<Vector[]> TransferAsync(IReadOnlyList<Vector> vectors, IReadOnlyList<uint> targetLayers, string kind, CancellationToken cancellation)
     {
-        string suffix = shuffled ? ".shuffled" : "";
         return EachAsync(
             [.. vectors.Zip(targetLayers)],
             async carried => (await mesh.Mapping.TransferVectorAsync(
                 new TransferVectorRequest
                 {
                     Vector = carried.First.Name,
-                    Map = MapName(carried.Second) + suffix,
-                    Name = carried.First.Name.Replace(".source", shuffled ? suffix : ".mapped", StringComparison.Ordinal),
+                    Map = MapName(carried.Second) + kind,
+                    Name = carried.First.Name.Replace(".source", kind.Length > 0 ? kind : ".mapped", StringComparison.Ordinal),
                 },
                 Mesh.Soon(cancellation))).Vector,
             (_, _) => { },
             cancellation);
+    }
+
+    /// <summary>Fits a basis that models share, and stores the map through it from the small model to a layer of the large one.</summary>
+    /// <param name="layers">Of each model, the large one's among them.</param>
+    /// <param name="targetLayer">The large model's.</param>
+    /// <param name="rank">Coordinates of the basis.</param>
+    /// <param name="texts">Documents, and how they are read.</param>
+    public async Task<AffineMap> MapThroughBasisAsync(Terminal terminal, IReadOnlyList<LayerRef> layers, uint targetLayer, uint rank, CreateMapJobRequest texts, CancellationToken cancellation)
+    {
+        string basis = $"{Prefix}basis-{targetLayer}";
+        await MapJobs.RunAsync(
+            terminal,
+            mesh.Mapping,
+            new CreateMapJobRequest { Basis = new BasisRequest { Name = basis, Rank = rank, Models = { layers } }, Documents = { texts.Documents }, Fit = new FitOptions { Window = texts.Fit.Window } },
+            cancellation);
+        var made = await mesh.Mapping.CreateBasisMapAsync(
+            new CreateBasisMapRequest { Basis = basis, SourceModel = source.Name, TargetModel = target.Name, Map = BasisMapName(targetLayer) }, Mesh.Soon(cancellation));
+        await mesh.Mapping.DeleteBasisAsync(new DeleteBasisRequest { Name = basis }, Mesh.Soon(cancellation));
+        return made.Map;
     }
 
     /// <summary>Stores random directions of the large model; each can be added at any layer.</summary>

@@ -11,6 +11,7 @@ internal enum Arm
     Mapped,
     Random,
     Shuffled,
+    Basis,
 }
 
 /// <summary>One behaviour on the test prompts.</summary>
@@ -28,7 +29,8 @@ internal sealed record TestResult(Choice Choice, IReadOnlyList<string> Prompts, 
 }
 
 /// <summary>The vectors of the arms: mapped and shuffled one a behaviour; all are added at its layer and with the same length.</summary>
-internal sealed record ArmVectors(Vector[] Mapped, Vector[] Shuffled, Vector[] Random);
+/// <param name="Basis">Carried through a shared basis; null where none was asked for.</param>
+internal sealed record ArmVectors(Vector[] Mapped, Vector[] Shuffled, Vector[] Random, Vector[]? Basis);
 
 /// <summary>Generates the test prompts under all arms.</summary>
 internal static class TestRun
@@ -71,6 +73,11 @@ internal static class TestRun
             yield return One(Arm.Native, p, choice.Native);
             yield return One(Arm.Mapped, p, vectors.Mapped[b]);
             yield return One(Arm.Shuffled, p, vectors.Shuffled[b]);
+            if (vectors.Basis is { } basis)
+            {
+                yield return One(Arm.Basis, p, basis[b]);
+            }
+
             for (int draw = 0; draw < randomPerPrompt; draw++)
             {
                 yield return One(Arm.Random, p, vectors.Random[((p * randomPerPrompt) + draw) % vectors.Random.Length]);

@@ -129,6 +129,58 @@ public sealed class RoleProcessTests : IAsyncLifetime
         Assert.Equal(undisturbed.Result.Metrics.Cosine, job.Result.Metrics.Cosine);
     }
 
+    [Fact]
+    public async Task A_fit_of_ten_times_the_rows_takes_hardly_more_memory()
+    {
+        Assert.SkipWhen(_redis.Missing is not null, _redis.Missing ?? "");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "reads /proc");
+
+        // Wide enough that a block of states is a large object, of which hardly two have the same length.
+        foreach (var (name, width) in new[] { ("source", 128), ("target", 192) })
+        {
+            TinyCheckpoint.Write(Path.Combine(_folder, name), Path.Combine(_folder, "tokenizer"), width, layers: 1, seed: 1);
+        }
+
+        var random = new Random(1);
+        var sentences = TinyCheckpoint.Texts(400);
+        var texts = Enumerable.Range(0, 5000).Select(_ => string.Join(' ', random.GetItems(sentences.ToArray(), random.Next(1, 12)))).ToArray();
+        await File.WriteAllLinesAsync(Path.Combine(_folder, "one.txt"), texts.Take(500), Ct);
+        await File.WriteAllLinesAsync(Path.Combine(_folder, "ten.txt"), texts, Ct);
+        await _redis.StartAsync();
+        Start("extraction");
+        Start("generation");
+        var models = await ProfileAsync("mesh", addresses => addresses is { Extraction: not null, Generation: not null });
+        var (one, fewer) = await PeakAsync("one.txt");
+        var (ten, more) = await PeakAsync("ten.txt");
+
+        Assert.InRange(more / (double)fewer, 9, 11);
+        Assert.True(ten < 1.08 * one, $"{one} kB after {fewer} rows, {ten} kB after {more}");
+
+        // In a process of its own.
+        async Task<(long Peak, ulong Rows)> PeakAsync(string path)
+        {
+            Start("mapping", path, "--endpoints", $"{models.Extraction},{models.Generation}", "--text-root", _folder);
+            var role = _roles[^1];
+            using var channel = Open((await ProfileAsync(path, addresses => addresses.Mapping is not null)).Mapping!);
+            var job = await new MappingService.MappingServiceClient(channel).RunJobAsync(
+                new()
+                {
+                    Map = "m",
+                    Source = new LayerRef { Model = "source", Layer = 0 },
+                    Target = new LayerRef { Model = "target", Layer = 0 },
+                    Texts = new TextSource { Path = path },
+                },
+                Ct);
+            Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
+            var peak = (await File.ReadAllLinesAsync($"/proc/{role.Id}/status", Ct)).First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal));
+            _roles.Remove(role);
+            role.Kill();
+            await role.WaitForExitAsync(Ct);
+            role.Dispose();
+            return (long.Parse(peak.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture), job.Rows);
+        }
+    }
+
     private static CreateMapJobRequest LongJob(string map) => new()
     {
         Map = map,
