@@ -52,13 +52,12 @@ public static class RandomCheckpoint
         var plans = Plan(family, config, dtype, folder);
         var total = plans.Sum(plan => plan.Length);
         var done = 0L;
-        using var generator = new Generator(seed, CPU);
         Tensor Make(TensorPlan plan)
         {
             cancellation.ThrowIfCancellationRequested();
             progress?.Report((done, total));
             done += plan.Length;
-            return Values(plan, deviation, family.Names.NormsAroundZero ? 0 : 1, generator);
+            return Values(plan, deviation, family.Names.NormsAroundZero ? 0 : 1, seed);
         }
 
         var shards = Split(plans, shardBytes);
@@ -89,8 +88,7 @@ public static class RandomCheckpoint
     {
         var configFile = ConfigFile.ReadFile(configPath);
         var (family, config) = Family.Read(configFile);
-        using var generator = new Generator(seed, CPU);
-        var source = new RandomSource(plan => Values(plan, configFile.Number("initializer_range", 0.02), family.Names.NormsAroundZero ? 0 : 1, generator));
+        var source = new RandomSource(plan => Values(plan, configFile.Number("initializer_range", 0.02), family.Names.NormsAroundZero ? 0 : 1, seed));
         return new Decoder(config, Checkpoint.ReadWeights(family, config, source, dtype));
     }
 
@@ -114,12 +112,17 @@ public static class RandomCheckpoint
     }
 
     /// <summary>Matrices are normal with the configuration's deviation, biases 0 and norms the identity, as transformers starts a model.</summary>
-    private static Tensor Values(TensorPlan plan, double deviation, double identity, Generator generator) => plan switch
+    /// <summary>Depends on nothing but the seed, the tensor's name and its shape: a tensor may be asked for twice.</summary>
+    private static Tensor Values(TensorPlan plan, double deviation, double identity, ulong seed)
     {
-        { Shape.Count: > 1 } => randn([.. plan.Shape], generator: generator).mul_(deviation).to(plan.Type),
-        { Name: var name } when name.EndsWith(".bias", StringComparison.Ordinal) => zeros([.. plan.Shape], plan.Type),
-        _ => full([.. plan.Shape], identity, plan.Type),
-    };
+        if (plan.Shape.Count == 1)
+        {
+            return plan.Name.EndsWith(".bias", StringComparison.Ordinal) ? zeros([.. plan.Shape], plan.Type) : full([.. plan.Shape], identity, plan.Type);
+        }
+
+        using var generator = new Generator(plan.Name.Aggregate(seed, (hash, c) => unchecked((hash * 31) + c)), CPU);
+        return randn([.. plan.Shape], generator: generator).mul_(deviation).to(plan.Type);
+    }
 
     private static List<List<TensorPlan>> Split(List<TensorPlan> plans, long shardBytes)
     {

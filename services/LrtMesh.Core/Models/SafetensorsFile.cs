@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using LrtMesh.Core.Tensors;
 using Microsoft.Win32.SafeHandles;
 using static TorchSharp.torch;
 
@@ -18,7 +19,7 @@ public sealed class SafetensorsFile : IDisposable
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
     private const int PieceBytes = 4 << 20; // read or converted at once
-    private const int RowsBytes = 256 << 10; // given as rows at once: who takes them makes copies, which would leave larger holes in the heap
+    private const int RowsBytes = 64 << 10; // read as rows at once: a larger buffer would be a large object, and live on until the next full collection
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
@@ -152,21 +153,23 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc cref="TensorSource.ReadRows"/>
-    public void ReadRows(string name, IReadOnlyList<long> shape, Action<long, Tensor> take)
+    public void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take)
     {
         Check(name, shape, ScalarType.Float32);
         var stored = _tensors[name];
-        var columns = shape[1];
-        var width = stored.Type.Bits / 8;
-        var rows = Math.Max(1, RowsBytes / Math.Max(1, columns * width));
-        using var scope = NewDisposeScope();
-        var buffer = Buffer(stored.Type.Torch!.Value, checked((int)Math.Max(RowsBytes / width, columns)));
-        for (var row = 0L; row < shape[0]; row += rows)
+        var (rows, columns, width) = (checked((int)shape[0]), checked((int)shape[1]), stored.Type.Bits / 8);
+        var some = Math.Max(1, RowsBytes / Math.Max(1, columns * width)); // rows read at once
+        var bytes = new byte[checked(Math.Min(some, rows) * columns * width)];
+        var row = new float[columns];
+        for (var first = 0; first < rows; first += some)
         {
-            using var step = NewDisposeScope();
-            var part = buffer.narrow(0, 0, Math.Min(rows, shape[0] - row) * columns);
-            ReadBytes(part.bytes, _dataStart + stored.Begin + (row * columns * width), $"tensor '{name}'");
-            take(row, part.view(-1, columns).to(ScalarType.Float32));
+            var part = bytes.AsSpan(0, Math.Min(some, rows - first) * columns * width);
+            ReadBytes(part, _dataStart + stored.Begin + ((long)first * columns * width), $"tensor '{name}'");
+            for (var i = 0; i * columns * width < part.Length; i++)
+            {
+                ElementConversion.ToFloats(part.Slice(i * columns * width, columns * width), stored.Type.Contract, row);
+                take(first + i, row);
+            }
         }
     }
 

@@ -23,6 +23,16 @@ public sealed record SafetensorsType(string Name, int Bits, ScalarType? Torch)
     /// <summary>Whether it is a number that may be converted to another floating type.</summary>
     public bool IsFloating => Torch is ScalarType.Float64 or ScalarType.Float32 or ScalarType.Float16 or ScalarType.BFloat16;
 
+    /// <summary>The contract's name of a floating type.</summary>
+    public V1.Dtype Contract => Torch switch
+    {
+        ScalarType.Float64 => V1.Dtype.Float64,
+        ScalarType.Float32 => V1.Dtype.Float32,
+        ScalarType.Float16 => V1.Dtype.Float16,
+        ScalarType.BFloat16 => V1.Dtype.Bfloat16,
+        _ => throw new InvalidOperationException($"{Name} is no floating type"),
+    };
+
     /// <summary>The type of a name; null if the format has none.</summary>
     public static SafetensorsType? Find(string name) => Array.Find(All, type => type.Name == name);
 

@@ -1,6 +1,12 @@
+using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
+
+/// <summary>Takes a row of a matrix.</summary>
+/// <param name="row">Its number.</param>
+/// <param name="elements">Valid for the call, in which they may be overwritten.</param>
+public delegate void TakeRow(int row, Span<float> elements);
 
 /// <summary>
 /// Where a family's mapping takes tensors from, by their names in a checkpoint. A checkpoint's files are one source; the other
@@ -19,15 +25,19 @@ public abstract class TensorSource
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
     public abstract void ReadInto(string name, Tensor target);
 
-    /// <summary>Reads a matrix as float32, some rows at a time, so that it need not be held in that type.</summary>
+    /// <summary>Reads a matrix as float32, a row at a time, so that it need not be held in that type.</summary>
     /// <param name="name">Its name in the checkpoint.</param>
     /// <param name="shape">The shape that it must have, [rows, columns].</param>
-    /// <param name="take">Called with the number of the first row and with rows, [some, columns], which are valid for the call.</param>
+    /// <param name="take">Called with each row's number and elements, in order.</param>
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
-    public virtual void ReadRows(string name, IReadOnlyList<long> shape, Action<long, Tensor> take)
+    public virtual void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take)
     {
         using var whole = Read(name, shape, ScalarType.Float32);
-        take(0, whole);
+        var columns = checked((int)shape[1]);
+        for (var row = 0; row < shape[0]; row++)
+        {
+            take(row, whole.Floats().Slice(row * columns, columns));
+        }
     }
 
     /// <summary>Reads a tensor.</summary>
@@ -65,9 +75,14 @@ internal sealed class TensorNotes(Action<TensorPlan> check) : TensorSource
     public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype, META);
 
     /// <inheritdoc/>
-    public override void ReadInto(string name, Tensor target)
+    public override void ReadInto(string name, Tensor target) => Note(name, target.shape, target.dtype);
+
+    /// <inheritdoc/>
+    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take) => Note(name, shape, ScalarType.Float32);
+
+    private void Note(string name, IReadOnlyList<long> shape, ScalarType dtype)
     {
-        var plan = new TensorPlan(name, target.shape, target.dtype);
+        var plan = new TensorPlan(name, shape, dtype);
         if (_plans.TryAdd(name, plan))
         {
             check(plan);

@@ -1,6 +1,9 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using LrtMesh.Core.Models.Families;
+using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace LrtMesh.Core.Models;
 
@@ -14,6 +17,8 @@ namespace LrtMesh.Core.Models;
 /// <param name="dtype">Of the products' weights and the tables: float32, bfloat16 or int8; norms are in the residual stream's.</param>
 public sealed class WeightAssembly(ModelConfig config, TensorNames names, TensorSource source, ScalarType dtype)
 {
+    private Tensor? _scratch; // freed with the caller's dispose scope
+
     private long Queries => config.Heads * config.HeadWidth;
 
     private long Keys => config.KvHeads * config.HeadWidth;
@@ -137,16 +142,16 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         }
 
         var (outputs, inputs) = (target.Values.size(0), target.Values.size(1));
-        using var stored = source.Read(name, [inputs, outputs], Quantizes ? ScalarType.Float32 : dtype);
-        using var turned = stored.t();
         if (target.Scales is { } scales)
         {
-            Int8Rows.Write(turned, target.Values, scales);
+            QuantizeTurned(name, (int)inputs, (int)outputs, target.Values, scales);
+            return;
         }
-        else
-        {
-            target.Values.copy_(turned);
-        }
+
+        using var stored = Scratch([inputs, outputs], dtype);
+        source.ReadInto(name, stored);
+        using var turned = stored.t();
+        target.Values.copy_(turned);
     }
 
     private void ReadInto(string name, Matrix target)
@@ -157,12 +162,40 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return;
         }
 
-        source.ReadRows(name, target.Values.shape, (first, rows) =>
+        source.ReadRows(name, target.Values.shape, (row, elements) =>
         {
-            using var quantized = target.Values.narrow(0, first, rows.size(0));
-            using var part = scales.narrow(0, first, rows.size(0));
-            Int8Rows.Write(rows, quantized, part);
+            var scale = Int8Rows.Scale(MathF.Abs(TensorPrimitives.MaxMagnitude<float>(elements)));
+            MemoryMarshal.Cast<byte, ushort>(scales.bytes)[row] = scale;
+            using var quantized = target.Values.narrow(0, row, 1); // a span over the whole could pass 2 GiB
+            Int8Rows.Quantize(elements, scale, MemoryMarshal.Cast<byte, sbyte>(quantized.bytes));
         });
+    }
+
+    /// <summary>Quantizes the transpose of a matrix of the checkpoint, which is read twice: a scale needs its whole column.</summary>
+    private void QuantizeTurned(string name, int inputs, int outputs, Tensor values, Tensor scales)
+    {
+        var largest = new float[outputs];
+        source.ReadRows(name, [inputs, outputs], (_, elements) =>
+        {
+            TensorPrimitives.Abs(elements, elements);
+            TensorPrimitives.Max<float>(largest, elements, largest);
+        });
+        var rounded = Array.ConvertAll(largest, Int8Rows.Scale);
+        var steps = Array.ConvertAll(rounded, ElementConversion.FromBFloat16);
+        var quantized = new sbyte[outputs];
+        source.ReadRows(name, [inputs, outputs], (input, elements) =>
+        {
+            Int8Rows.Quantize(elements, steps, quantized);
+            var target = MemoryMarshal.Cast<byte, sbyte>(values.bytes);
+            for (var output = 0; output < outputs; output++)
+            {
+                target[(output * inputs) + input] = quantized[output];
+            }
+        });
+        if (scales.device_type != TorchSharp.DeviceType.META)
+        {
+            rounded.CopyTo(MemoryMarshal.Cast<byte, ushort>(scales.bytes));
+        }
     }
 
     private Matrix Allocate(long rows, long columns) =>
@@ -210,12 +243,27 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return fused;
         }
 
-        using (fused)
-        using (var split = fused.view(config.Heads, 3, config.HeadWidth, -1)) // as many key heads as query heads
-        using (var swapped = split.transpose(0, 1))
+        using var split = fused.view(config.Heads, 3, config.HeadWidth, -1); // as many key heads as query heads
+        using var swapped = split.transpose(0, 1);
+        using var ordered = Scratch(swapped.shape, fused.dtype);
+        ordered.copy_(swapped);
+        using var target = fused.view(ordered.shape);
+        target.copy_(ordered);
+        return fused;
+    }
+
+    /// <summary>Memory for a step between file and weights, valid until the next call. One for all: what comes and goes between weights that stay leaves holes in the heap.</summary>
+    private Tensor Scratch(IReadOnlyList<long> shape, ScalarType type)
+    {
+        var elements = shape.Aggregate(1L, (product, size) => product * size);
+        if (_scratch is null || _scratch.dtype != type || _scratch.numel() < elements)
         {
-            return swapped.reshape(fused.shape);
+            _scratch?.Dispose();
+            _scratch = source.Allocate([elements], type);
         }
+
+        using var part = _scratch.narrow(0, 0, elements);
+        return part.view([.. shape]);
     }
 
     /// <summary>Weights of a product or rows of a table; scales, one a row, where they are int8.</summary>

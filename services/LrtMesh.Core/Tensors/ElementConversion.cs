@@ -102,7 +102,7 @@ public static class ElementConversion
             values[i] = dtype switch
             {
                 V1.Dtype.Float16 => (float)BinaryPrimitives.ReadHalfLittleEndian(element),
-                V1.Dtype.Bfloat16 => BitConverter.UInt32BitsToSingle((uint)BinaryPrimitives.ReadUInt16LittleEndian(element) << 16),
+                V1.Dtype.Bfloat16 => FromBFloat16(BinaryPrimitives.ReadUInt16LittleEndian(element)),
                 V1.Dtype.Float64 => (float)BinaryPrimitives.ReadDoubleLittleEndian(element),
                 _ => BinaryPrimitives.ReadSingleLittleEndian(element),
             };
@@ -132,7 +132,11 @@ public static class ElementConversion
         }
     }
 
-    private static ushort ToBFloat16(float value)
+    /// <summary>A bfloat16 as a float.</summary>
+    internal static float FromBFloat16(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+
+    /// <summary>The nearest bfloat16, halves to even.</summary>
+    internal static ushort ToBFloat16(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);
         if (float.IsNaN(value))

@@ -70,14 +70,13 @@ internal static class FamilyVariants
     /// <summary>Weights large enough that a wrong detail shows.</summary>
     private sealed class RandomTensors(ulong seed) : TensorSource
     {
-        private readonly Generator _generator = new(seed, CPU);
-
         public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype);
 
         public override void ReadInto(string name, Tensor target)
         {
             using var scope = NewDisposeScope();
-            var values = randn(target.shape, generator: _generator);
+            using var generator = new Generator(name.Aggregate(seed, (hash, c) => unchecked((hash * 31) + c)), CPU);
+            var values = randn(target.shape, generator: generator);
             target.copy_(target.dim() == 2 ? values * (name.Contains("emb", StringComparison.Ordinal) ? 1 : 1.5 / Math.Sqrt(target.shape[^1])) : (values * 0.3) + 0.5);
         }
     }

@@ -143,13 +143,28 @@ public sealed class RandomCheckpointTests : IDisposable
     }
 
     [Theory]
-    [InlineData(ScalarType.BFloat16, ScalarType.BFloat16)]
-    [InlineData(ScalarType.BFloat16, ScalarType.Float32)]
-    [InlineData(ScalarType.Float32, ScalarType.BFloat16)]
-    public void Loading_takes_at_most_a_fifth_more_memory_than_the_weights(ScalarType stored, ScalarType dtype)
+    [InlineData("llama", ScalarType.BFloat16, ScalarType.BFloat16)]
+    [InlineData("llama", ScalarType.BFloat16, ScalarType.Float32)]
+    [InlineData("llama", ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData("llama", ScalarType.BFloat16, ScalarType.Int8)]
+    [InlineData("llama", ScalarType.Float32, ScalarType.Int8)]
+    [InlineData("gpt2", ScalarType.Float32, ScalarType.Float32)]
+    [InlineData("gpt2", ScalarType.BFloat16, ScalarType.BFloat16)]
+    [InlineData("gpt2", ScalarType.Float32, ScalarType.Int8)]
+    [InlineData("gpt_neox", ScalarType.Float32, ScalarType.BFloat16)]
+    [InlineData("gpt_neox", ScalarType.BFloat16, ScalarType.Int8)]
+    public void Loading_takes_at_most_a_fifth_more_memory_than_the_weights(string family, ScalarType stored, ScalarType dtype)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "reads the peak from /proc");
-        var config = WriteConfig("large", width: 512, layers: 16, vocabulary: 16384);
+        var config = family switch
+        {
+            "gpt2" => Written("large", """{"model_type":"gpt2","vocab_size":16384,"n_embd":512,"n_layer":16,"n_head":4,"n_positions":64}"""),
+            "gpt_neox" => Written("large", """
+                {"model_type":"gpt_neox","vocab_size":16384,"hidden_size":512,"num_hidden_layers":16,"num_attention_heads":4,"intermediate_size":2048,
+                 "max_position_embeddings":64,"hidden_act":"gelu","rotary_pct":0.25}
+                """),
+            _ => WriteConfig("large", width: 512, layers: 16, vocabulary: 16384),
+        };
         Write(config, "large", stored, seed: 1);
         using (var warm = Checkpoint.Load(OutOfSmall(), dtype))
         {
@@ -162,7 +177,7 @@ public sealed class RandomCheckpointTests : IDisposable
         using var decoder = Checkpoint.Load(Out("large"), dtype);
         var bytes = decoder.Weights.All.Sum(t => t.numel() * t.element_size());
         var peak = Status("VmHWM") - before;
-        TestContext.Current.SendDiagnosticMessage($"{stored} as {dtype}: {bytes / 1e6:F1} MB of weights, peak {peak / 1e6:F1} MB above the start");
+        TestContext.Current.SendDiagnosticMessage($"{family}, {stored} as {dtype}: {bytes / 1e6:F1} MB of weights, peak {peak / 1e6:F1} MB above the start");
         Assert.InRange(peak, bytes / 2, bytes * 1.2);
     }
 
@@ -195,13 +210,15 @@ public sealed class RandomCheckpointTests : IDisposable
     private RandomCheckpointSummary Write(string config, string name, ScalarType dtype, ulong seed, long shardBytes = RandomCheckpoint.ShardBytes) =>
         RandomCheckpoint.Write(config, Out(name), dtype, seed, shardBytes: shardBytes, cancellation: TestContext.Current.CancellationToken);
 
-    private string WriteConfig(string name, int width, int layers, int vocabulary)
-    {
-        var path = Path.Combine(_folder, $"{name}.json");
-        File.WriteAllText(path, $$"""
+    private string WriteConfig(string name, int width, int layers, int vocabulary) => Written(name, $$"""
             {"model_type":"llama","vocab_size":{{vocabulary}},"hidden_size":{{width}},"num_hidden_layers":{{layers}},"num_attention_heads":4,
              "num_key_value_heads":2,"intermediate_size":{{2 * width}},"max_position_embeddings":64,"tie_word_embeddings":true,"initializer_range":0.05}
             """);
+
+    private string Written(string name, string config)
+    {
+        var path = Path.Combine(_folder, $"{name}.json");
+        File.WriteAllText(path, config);
         return path;
     }
 }
