@@ -75,7 +75,7 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
     public override void ReadInto(string name, Tensor target) => FileOf(name).ReadInto(name, target);
 
     /// <inheritdoc/>
-    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take) => FileOf(name).ReadRows(name, shape, take);
+    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take) => FileOf(name).ReadRows(name, shape, take);
 
     /// <summary>Refuses tensors that a model does not read: weights that were left out would make another model.</summary>
     /// <param name="isRead">Tells the names of tensors that are read, or need not be, such as the masks that older versions saved.</param>

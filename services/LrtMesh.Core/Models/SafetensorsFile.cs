@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using LrtMesh.Core.Tensors;
 using Microsoft.Win32.SafeHandles;
@@ -19,7 +20,7 @@ public sealed class SafetensorsFile : IDisposable
     private const int LengthBytes = 8;
     private const long MaxHeaderBytes = 100 << 20; // the format's own limit
     private const int PieceBytes = 4 << 20; // read or converted at once
-    private const int RowsBytes = 64 << 10; // read as rows at once: a larger buffer would be a large object, and live on until the next full collection
+    private const int RowsBytes = 256 << 10; // read as rows at once
 
     private readonly SafeFileHandle _file;
     private readonly long _dataStart;
@@ -153,24 +154,25 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <inheritdoc cref="TensorSource.ReadRows"/>
-    public void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take)
+    public void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take)
     {
         Check(name, shape, ScalarType.Float32);
         var stored = _tensors[name];
         var (rows, columns, width) = (checked((int)shape[0]), checked((int)shape[1]), stored.Type.Bits / 8);
-        var some = Math.Max(1, RowsBytes / Math.Max(1, columns * width)); // rows read at once
-        var bytes = new byte[checked(Math.Min(some, rows) * columns * width)];
-        var row = new float[columns];
+        var some = Math.Min(rows, Math.Max(1, RowsBytes / Math.Max(1, columns * width))); // read at once
+        var bytes = ArrayPool<byte>.Shared.Rent(checked(some * columns * width));
+        var floats = ArrayPool<float>.Shared.Rent(some * columns);
         for (var first = 0; first < rows; first += some)
         {
-            var part = bytes.AsSpan(0, Math.Min(some, rows - first) * columns * width);
+            var elements = floats.AsSpan(0, Math.Min(some, rows - first) * columns);
+            var part = bytes.AsSpan(0, elements.Length * width);
             ReadBytes(part, _dataStart + stored.Begin + ((long)first * columns * width), $"tensor '{name}'");
-            for (var i = 0; i * columns * width < part.Length; i++)
-            {
-                ElementConversion.ToFloats(part.Slice(i * columns * width, columns * width), stored.Type.Contract, row);
-                take(first + i, row);
-            }
+            ElementConversion.ToFloats(part, stored.Type.Contract, elements);
+            take(first, elements);
         }
+
+        ArrayPool<byte>.Shared.Return(bytes);
+        ArrayPool<float>.Shared.Return(floats);
     }
 
     /// <summary>Adds a tensor's bytes, as they are stored, to a digest.</summary>

@@ -3,10 +3,10 @@ using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
 
-/// <summary>Takes a row of a matrix.</summary>
-/// <param name="row">Its number.</param>
-/// <param name="elements">Valid for the call, in which they may be overwritten.</param>
-public delegate void TakeRow(int row, Span<float> elements);
+/// <summary>Takes some rows of a matrix.</summary>
+/// <param name="first">The number of the first.</param>
+/// <param name="elements">Whole rows, one after the other; valid for the call, in which they may be overwritten.</param>
+public delegate void TakeRows(int first, Span<float> elements);
 
 /// <summary>
 /// Where a family's mapping takes tensors from, by their names in a checkpoint. A checkpoint's files are one source; the other
@@ -25,19 +25,15 @@ public abstract class TensorSource
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
     public abstract void ReadInto(string name, Tensor target);
 
-    /// <summary>Reads a matrix as float32, a row at a time, so that it need not be held in that type.</summary>
+    /// <summary>Reads a matrix as float32, some rows at a time, so that it need not be held in that type.</summary>
     /// <param name="name">Its name in the checkpoint.</param>
     /// <param name="shape">The shape that it must have, [rows, columns].</param>
-    /// <param name="take">Called with each row's number and elements, in order.</param>
+    /// <param name="take">Called with rows, in order.</param>
     /// <exception cref="LrtMeshException">Not there, or of another shape or kind.</exception>
-    public virtual void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take)
+    public virtual void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take)
     {
         using var whole = Read(name, shape, ScalarType.Float32);
-        var columns = checked((int)shape[1]);
-        for (var row = 0; row < shape[0]; row++)
-        {
-            take(row, whole.Floats().Slice(row * columns, columns));
-        }
+        take(0, whole.Floats());
     }
 
     /// <summary>Reads a tensor.</summary>
@@ -78,7 +74,7 @@ internal sealed class TensorNotes(Action<TensorPlan> check) : TensorSource
     public override void ReadInto(string name, Tensor target) => Note(name, target.shape, target.dtype);
 
     /// <inheritdoc/>
-    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRow take) => Note(name, shape, ScalarType.Float32);
+    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take) => Note(name, shape, ScalarType.Float32);
 
     private void Note(string name, IReadOnlyList<long> shape, ScalarType dtype)
     {

@@ -162,12 +162,19 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return;
         }
 
-        source.ReadRows(name, target.Values.shape, (row, elements) =>
+        var columns = (int)target.Values.size(1);
+        source.ReadRows(name, target.Values.shape, (first, elements) =>
         {
-            var scale = Int8Rows.Scale(MathF.Abs(TensorPrimitives.MaxMagnitude<float>(elements)));
-            MemoryMarshal.Cast<byte, ushort>(scales.bytes)[row] = scale;
-            using var quantized = target.Values.narrow(0, row, 1); // a span over the whole could pass 2 GiB
-            Int8Rows.Quantize(elements, scale, MemoryMarshal.Cast<byte, sbyte>(quantized.bytes));
+            using var some = target.Values.narrow(0, first, elements.Length / columns); // a span over the whole could pass 2 GiB
+            var quantized = MemoryMarshal.Cast<byte, sbyte>(some.bytes);
+            var steps = MemoryMarshal.Cast<byte, ushort>(scales.bytes);
+            for (var at = 0; at < elements.Length; at += columns)
+            {
+                var row = elements.Slice(at, columns);
+                var scale = Int8Rows.Scale(MathF.Abs(TensorPrimitives.MaxMagnitude<float>(row)));
+                steps[first + (at / columns)] = scale;
+                Int8Rows.Quantize(row, scale, quantized.Slice(at, columns));
+            }
         });
     }
 
@@ -178,18 +185,24 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
         source.ReadRows(name, [inputs, outputs], (_, elements) =>
         {
             TensorPrimitives.Abs(elements, elements);
-            TensorPrimitives.Max<float>(largest, elements, largest);
+            for (var at = 0; at < elements.Length; at += outputs)
+            {
+                TensorPrimitives.Max<float>(largest, elements.Slice(at, outputs), largest);
+            }
         });
         var rounded = Array.ConvertAll(largest, Int8Rows.Scale);
         var steps = Array.ConvertAll(rounded, ElementConversion.FromBFloat16);
         var quantized = new sbyte[outputs];
-        source.ReadRows(name, [inputs, outputs], (input, elements) =>
+        source.ReadRows(name, [inputs, outputs], (first, elements) =>
         {
-            Int8Rows.Quantize(elements, steps, quantized);
             var target = MemoryMarshal.Cast<byte, sbyte>(values.bytes);
-            for (var output = 0; output < outputs; output++)
+            for (int at = 0, input = first; at < elements.Length; at += outputs, input++)
             {
-                target[(output * inputs) + input] = quantized[output];
+                Int8Rows.Quantize(elements.Slice(at, outputs), steps, quantized);
+                for (var output = 0; output < outputs; output++)
+                {
+                    target[(output * inputs) + input] = quantized[output];
+                }
             }
         });
         if (scales.device_type != TorchSharp.DeviceType.META)

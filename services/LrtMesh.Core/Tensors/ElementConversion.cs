@@ -95,6 +95,12 @@ public static class ElementConversion
             return;
         }
 
+        if (dtype == V1.Dtype.Bfloat16 && BitConverter.IsLittleEndian)
+        {
+            Widen(MemoryMarshal.Cast<byte, ushort>(bytes), MemoryMarshal.Cast<float, uint>(values));
+            return;
+        }
+
         var size = SizeOf(dtype, "dtype");
         for (var i = 0; i < values.Length; i++)
         {
@@ -129,6 +135,23 @@ public static class ElementConversion
             var upper = bits >>> 16;
             return Vector.ConditionalSelect(
                 Vector.AsVectorUInt32(Vector.Equals(several, several)), (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16, upper | new Vector<uint>(0x40));
+        }
+    }
+
+    /// <summary>bfloat16 to the bits of float32, which has zeros behind them.</summary>
+    private static void Widen(ReadOnlySpan<ushort> from, Span<uint> to)
+    {
+        var i = 0;
+        for (; i + Vector<ushort>.Count <= from.Length; i += Vector<ushort>.Count)
+        {
+            Vector.Widen(new Vector<ushort>(from[i..]), out var low, out var high);
+            (low << 16).CopyTo(to[i..]);
+            (high << 16).CopyTo(to[(i + Vector<uint>.Count)..]);
+        }
+
+        for (; i < from.Length; i++)
+        {
+            to[i] = (uint)from[i] << 16;
         }
     }
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 
 namespace LrtMesh.Standalone.Bench;
@@ -12,6 +13,8 @@ internal static class BenchCommand
     {
         DecodeBench.Create(),
         FitBench.Create(),
+        LoadBench.Create(),
+        TokenizeBench.Create(),
     };
 
     /// <summary>The option for the file that programs read.</summary>
@@ -32,4 +35,29 @@ internal static class BenchCommand
         var sorted = values.Order().ToArray();
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
+
+    /// <summary>The median and its interval.</summary>
+    public static string Shown(double[] values, string format)
+    {
+        var interval = Interval(values);
+        string Text(double value) => value.ToString(format, CultureInfo.InvariantCulture);
+        return $"{Text(Median(values))} ({Text(interval[0])} to {Text(interval[1])})";
+    }
+
+    /// <summary>Order statistics between which the median lies with 95%; the extremes where there are fewer than 6 values.</summary>
+    public static double[] Interval(double[] values)
+    {
+        var sorted = values.Order().ToArray();
+        var outside = Math.Max(0, (int)Math.Floor((sorted.Length - (1.96 * Math.Sqrt(sorted.Length)) - 1) / 2));
+        return [sorted[outside], sorted[^(outside + 1)]];
+    }
+
+    /// <summary>Refuses a smaller value.</summary>
+    public static void AtLeast(Option<int> option, int least) => option.Validators.Add(result =>
+    {
+        if (result.GetValueOrDefault<int>() < least)
+        {
+            result.AddError($"{option.Name} must be at least {least}.");
+        }
+    });
 }

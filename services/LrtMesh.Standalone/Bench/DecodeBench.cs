@@ -41,8 +41,8 @@ internal static class DecodeBench
         {
             config, dtype, batches, tokens, rounds, json,
         };
-        AtLeast(tokens, 2);
-        AtLeast(rounds, 1);
+        BenchCommand.AtLeast(tokens, 2);
+        BenchCommand.AtLeast(rounds, 1);
         batches.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<int[]>().Any(batch => batch is < 1 or > 128))
@@ -57,14 +57,6 @@ internal static class DecodeBench
             cancellation));
         return command;
     }
-
-    private static void AtLeast(Option<int> option, int least) => option.Validators.Add(result =>
-    {
-        if (result.GetValueOrDefault<int>() < least)
-        {
-            result.AddError($"{option.Name} must be at least {least}.");
-        }
-    });
 
     private static int Run(string path, ComputeDtype wish, int[] batches, int tokens, int rounds, FileInfo? json, CancellationToken cancellation)
     {
@@ -94,16 +86,16 @@ internal static class DecodeBench
             {
                 of.Batch,
                 TokensPerSecond = BenchCommand.Median(of.Plain),
-                TokensPerSecondInterval = Interval(of.Plain),
+                TokensPerSecondInterval = BenchCommand.Interval(of.Plain),
                 SteeredOneLayer = BenchCommand.Median(of.OneLayer),
-                SteeredOneLayerInterval = Interval(of.OneLayer),
+                SteeredOneLayerInterval = BenchCommand.Interval(of.OneLayer),
                 SteeredAllLayers = BenchCommand.Median(of.AllLayers),
-                SteeredAllLayersInterval = Interval(of.AllLayers),
+                SteeredAllLayersInterval = BenchCommand.Interval(of.AllLayers),
                 SteeredAllDistinct = BenchCommand.Median(of.AllDistinct),
-                SteeredAllDistinctInterval = Interval(of.AllDistinct),
+                SteeredAllDistinctInterval = BenchCommand.Interval(of.AllDistinct),
             }),
             PrefillTokensPerSecond = BenchCommand.Median(prefill),
-            PrefillTokensPerSecondInterval = Interval(prefill),
+            PrefillTokensPerSecondInterval = BenchCommand.Interval(prefill),
         });
         return 0;
     }
@@ -173,26 +165,11 @@ internal static class DecodeBench
         var table = new Table().Border(TableBorder.Simple).AddColumns("batch", "tok/s", "steered: one layer", "all layers", "all layers, each its own");
         foreach (var of in measured)
         {
-            table.AddRow(of.Batch.ToString(CultureInfo.InvariantCulture), Shown(of.Plain, "F0"), Shown(of.OneLayer, "F3"), Shown(of.AllLayers, "F3"), Shown(of.AllDistinct, "F3"));
+            table.AddRow(of.Batch.ToString(CultureInfo.InvariantCulture), BenchCommand.Shown(of.Plain, "F0"), BenchCommand.Shown(of.OneLayer, "F3"), BenchCommand.Shown(of.AllLayers, "F3"), BenchCommand.Shown(of.AllDistinct, "F3"));
         }
 
         AnsiConsole.Write(table);
-        AnsiConsole.WriteLine($"prompt of {LongPrompt}: {Shown(prefill, "F0")} tok/s");
-    }
-
-    private static string Shown(double[] values, string format)
-    {
-        var interval = Interval(values);
-        string Text(double value) => value.ToString(format, CultureInfo.InvariantCulture);
-        return $"{Text(BenchCommand.Median(values))} ({Text(interval[0])} to {Text(interval[1])})";
-    }
-
-    /// <summary>Order statistics between which the median lies with 95%; the extremes where there are fewer than 6 values.</summary>
-    private static double[] Interval(double[] values)
-    {
-        var sorted = values.Order().ToArray();
-        var outside = Math.Max(0, (int)Math.Floor((sorted.Length - (1.96 * Math.Sqrt(sorted.Length)) - 1) / 2));
-        return [sorted[outside], sorted[^(outside + 1)]];
+        AnsiConsole.WriteLine($"prompt of {LongPrompt}: {BenchCommand.Shown(prefill, "F0")} tok/s");
     }
 
     private sealed record BatchFigures(int Batch, double[] Plain, double[] OneLayer, double[] AllLayers, double[] AllDistinct);
