@@ -86,22 +86,25 @@ internal sealed class ExtractionStream
                     case Part.Batch:
                         var texts = _plan.Split(_requests.Current.Batch, sequence);
                         sequence += texts.Length;
-                        // With credits it cannot wait here: the credit that the batches before wait for may come next.
-                        if (!_batches.Writer.TryWrite(texts))
+                        if (!_credit.IsUsed)
                         {
-                            await (_credit.IsUsed
-                                ? throw new LrtMeshException(ErrorReason.ResourceExhausted, [new Violation("batch", $"is one too many: {MaxWaiting} wait to be answered, and more may come only then")])
-                                : _batches.Writer.WriteAsync(texts, cancellation));
+                            await _batches.Writer.WriteAsync(texts, cancellation);
+                        }
+                        else if (!_batches.Writer.TryWrite(texts))
+                        {
+                            // It cannot wait here: the credit that the batches before wait for may come next.
+                            throw new LrtMeshException(ErrorReason.ResourceExhausted, [new Violation("batch", $"is one too many: {MaxWaiting} wait to be answered, and more may come only then")]);
                         }
 
                         break;
                     case Part.Credit:
+                        var bytes = _requests.Current.Credit.Bytes;
                         if (!_credit.IsUsed)
                         {
                             throw LrtMeshException.Invalid("credit", "must not come where spec.credit_bytes is 0");
                         }
 
-                        _credit.Grant(_requests.Current.Credit.Bytes > 0 ? _requests.Current.Credit.Bytes : throw LrtMeshException.Invalid("credit.bytes", "must be at least 1"));
+                        _credit.Grant(bytes > 0 ? bytes : throw LrtMeshException.Invalid("credit.bytes", "must be at least 1"));
                         break;
                     default:
                         throw LrtMeshException.Invalid("batch", "or credit must be every message after the first");

@@ -42,6 +42,13 @@ internal sealed class FitThread : IDisposable
         return done.Task;
     }
 
+    /// <inheritdoc cref="RunAsync{T}"/>
+    public Task RunAsync(Action action) => RunAsync(() =>
+    {
+        action();
+        return true;
+    });
+
     /// <inheritdoc/>
     public void Dispose()
     {

@@ -105,8 +105,7 @@ internal sealed class Gathered
     /// <param name="batch">The documents.</param>
     /// <param name="plan">Layers and models.</param>
     /// <param name="readings">Of each model, what it made of each document.</param>
-    /// <returns>Documents read so far.</returns>
-    public long Add(IReadOnlyList<Document> batch, MapPlan plan, IReadOnlyList<IReadOnlyList<TextStates>> readings)
+    public void Add(IReadOnlyList<Document> batch, MapPlan plan, IReadOnlyList<IReadOnlyList<TextStates>> readings)
     {
         for (var i = 0; i < batch.Count; i++)
         {
@@ -120,7 +119,6 @@ internal sealed class Gathered
         }
 
         DataDigest = Chain(DataDigest, batch);
-        return Documents;
     }
 
     /// <summary>Adds what another job has gathered.</summary>
@@ -154,7 +152,7 @@ internal sealed class Gathered
             var model = plan.ModelOf(layer);
             var width = Moments.Layout.Widths[layer];
             var states = readings[model].Layers[next[model]++];
-            layers[layer] = _window > 1 ? WindowMeans.Of(Select(states, rows[model], width), width, _window) : Chosen(states, rows[model], width);
+            layers[layer] = WindowMeans.Of(Select(states, rows[model], width), width, _window);
         }
 
         var fold = (int)(Documents % Moments.Folds);
@@ -165,8 +163,14 @@ internal sealed class Gathered
         }
     }
 
-    internal static float[] Select(ReadOnlyMemory<float> states, int[] rows, int width)
+    internal static ReadOnlyMemory<float> Select(ReadOnlyMemory<float> states, int[] rows, int width)
     {
+        // Between models of one tokenizer the rows follow each other, and need no copy.
+        if (rows.Length > 0 && rows[^1] - rows[0] == rows.Length - 1)
+        {
+            return states.Slice(rows[0] * width, rows.Length * width);
+        }
+
         var selected = new float[rows.Length * width];
         for (var i = 0; i < rows.Length; i++)
         {
@@ -175,10 +179,6 @@ internal sealed class Gathered
 
         return selected;
     }
-
-    // Between models of one tokenizer the rows follow each other, and need no copy.
-    private static ReadOnlyMemory<float> Chosen(ReadOnlyMemory<float> states, int[] rows, int width) =>
-        rows.Length > 0 && rows[^1] - rows[0] == rows.Length - 1 ? states.Slice(rows[0] * width, rows.Length * width) : Select(states, rows, width);
 
     internal static string Chain(string before, IReadOnlyList<Document> batch)
     {

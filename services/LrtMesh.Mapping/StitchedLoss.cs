@@ -73,7 +73,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
                 }
 
                 var sequence = new RunOnSequence { TokenIds = { tokens }, Positions = { kept.Select(i => (uint)rows[1][i]) } };
-                var mapped = map.ApplyRows(Gathered.Select(readings[0][0].Layers[0], [.. kept.Select(i => rows[0][i])], map.A.Length / width), addBias: true);
+                var mapped = map.ApplyRows(Gathered.Select(readings[0][0].Layers[0], [.. kept.Select(i => rows[0][i])], map.A.Length / width).Span, addBias: true);
                 var means = Enumerable.Range(0, kept.Length).SelectMany(_ => mean).ToArray();
                 loss.Stitched += await SumAsync(mapped);
                 loss.MeanAblated += await SumAsync(means);

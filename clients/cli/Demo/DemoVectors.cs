@@ -33,9 +33,6 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             report,
             cancellation);
 
-    /// <summary>The map to a layer of the large model through a shared basis.</summary>
-    public string BasisMapName(uint targetLayer) => MapName(targetLayer) + ".basis";
-
     /// <summary>Carries the small model's vectors over by the maps to their target layers.</summary>
     /// <param name="targetLayers">One a vector.</param>
     /// <param name="kind">Of the maps: empty for those that were fitted, ".shuffled" for their controls, ".basis" for those through a basis.</param>
@@ -69,7 +66,7 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             new CreateMapJobRequest { Basis = new BasisRequest { Name = basis, Rank = rank, Models = { layers } }, Documents = { texts.Documents }, Fit = new FitOptions { Window = texts.Fit.Window } },
             cancellation);
         var made = await mesh.Mapping.CreateBasisMapAsync(
-            new CreateBasisMapRequest { Basis = basis, SourceModel = source.Name, TargetModel = target.Name, Map = BasisMapName(targetLayer) }, Mesh.Soon(cancellation));
+            new CreateBasisMapRequest { Basis = basis, SourceModel = source.Name, TargetModel = target.Name, Map = MapName(targetLayer) + ".basis" }, Mesh.Soon(cancellation));
         await mesh.Mapping.DeleteBasisAsync(new DeleteBasisRequest { Name = basis }, Mesh.Soon(cancellation));
         return made.Map;
     }

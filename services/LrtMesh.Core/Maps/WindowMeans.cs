@@ -14,7 +14,7 @@ public static class WindowMeans
     /// <param name="width">Columns.</param>
     /// <param name="window">Tokens of a window, about: a document is cut into equal parts, as near to this length as can be. 1 leaves the rows as they are.</param>
     /// <returns>[windows, width]; at least one window where there is a token.</returns>
-    public static float[] Of(float[] rows, int width, int window)
+    public static ReadOnlyMemory<float> Of(ReadOnlyMemory<float> rows, int width, int window)
     {
         var tokens = rows.Length / width;
         if (window <= 1 || tokens == 0)
@@ -30,7 +30,7 @@ public static class WindowMeans
             var (start, end) = ((int)((long)tokens * i / windows), (int)((long)tokens * (i + 1) / windows));
             for (var token = start; token < end; token++)
             {
-                TensorPrimitives.Add(mean, rows.AsSpan(token * width, width), mean);
+                TensorPrimitives.Add(mean, rows.Span.Slice(token * width, width), mean);
             }
 
             TensorPrimitives.Divide(mean, end - start, mean);

@@ -111,8 +111,10 @@ public static class RandomCheckpoint
         return [.. notes.Plans.Values.Select(plan => plan with { Type = dtype })];
     }
 
-    /// <summary>Matrices are normal with the configuration's deviation, biases 0 and norms the identity, as transformers starts a model.</summary>
-    /// <summary>Depends on nothing but the seed, the tensor's name and its shape: a tensor may be asked for twice.</summary>
+    /// <summary>
+    /// Matrices are normal with the configuration's deviation, biases 0 and norms the identity, as transformers starts a model. They depend on
+    /// the seed, the tensor's name and its shape alone: a tensor may be asked for twice.
+    /// </summary>
     private static Tensor Values(TensorPlan plan, double deviation, double identity, ulong seed)
     {
         if (plan.Shape.Count == 1)

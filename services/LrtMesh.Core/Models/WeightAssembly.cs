@@ -1,9 +1,6 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using LrtMesh.Core.Models.Families;
-using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
-using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace LrtMesh.Core.Models;
 
@@ -141,14 +138,13 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return;
         }
 
-        var (outputs, inputs) = (target.Values.size(0), target.Values.size(1));
         if (target.Scales is { } scales)
         {
-            QuantizeTurned(name, (int)inputs, (int)outputs, target.Values, scales);
+            Int8Rows.ReadTurned(source, name, target.Values, scales);
             return;
         }
 
-        using var stored = Scratch([inputs, outputs], dtype);
+        using var stored = Scratch([target.Values.size(1), target.Values.size(0)], dtype); // [inputs, outputs]
         source.ReadInto(name, stored);
         using var turned = stored.t();
         target.Values.copy_(turned);
@@ -162,53 +158,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
             return;
         }
 
-        var columns = (int)target.Values.size(1);
-        source.ReadRows(name, target.Values.shape, (first, elements) =>
-        {
-            using var some = target.Values.narrow(0, first, elements.Length / columns); // a span over the whole could pass 2 GiB
-            var quantized = MemoryMarshal.Cast<byte, sbyte>(some.bytes);
-            var steps = MemoryMarshal.Cast<byte, ushort>(scales.bytes);
-            for (var at = 0; at < elements.Length; at += columns)
-            {
-                var row = elements.Slice(at, columns);
-                var scale = Int8Rows.Scale(MathF.Abs(TensorPrimitives.MaxMagnitude<float>(row)));
-                steps[first + (at / columns)] = scale;
-                Int8Rows.Quantize(row, scale, quantized.Slice(at, columns));
-            }
-        });
-    }
-
-    /// <summary>Quantizes the transpose of a matrix of the checkpoint, which is read twice: a scale needs its whole column.</summary>
-    private void QuantizeTurned(string name, int inputs, int outputs, Tensor values, Tensor scales)
-    {
-        var largest = new float[outputs];
-        source.ReadRows(name, [inputs, outputs], (_, elements) =>
-        {
-            TensorPrimitives.Abs(elements, elements);
-            for (var at = 0; at < elements.Length; at += outputs)
-            {
-                TensorPrimitives.Max<float>(largest, elements.Slice(at, outputs), largest);
-            }
-        });
-        var rounded = Array.ConvertAll(largest, Int8Rows.Scale);
-        var steps = Array.ConvertAll(rounded, ElementConversion.FromBFloat16);
-        var quantized = new sbyte[outputs];
-        source.ReadRows(name, [inputs, outputs], (first, elements) =>
-        {
-            var target = MemoryMarshal.Cast<byte, sbyte>(values.bytes);
-            for (int at = 0, input = first; at < elements.Length; at += outputs, input++)
-            {
-                Int8Rows.Quantize(elements.Slice(at, outputs), steps, quantized);
-                for (var output = 0; output < outputs; output++)
-                {
-                    target[(output * inputs) + input] = quantized[output];
-                }
-            }
-        });
-        if (scales.device_type != TorchSharp.DeviceType.META)
-        {
-            rounded.CopyTo(MemoryMarshal.Cast<byte, ushort>(scales.bytes));
-        }
+        Int8Rows.Read(source, name, target.Values, scales);
     }
 
     private Matrix Allocate(long rows, long columns) =>
