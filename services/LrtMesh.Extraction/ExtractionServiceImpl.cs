@@ -16,6 +16,6 @@ internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner 
         RunOnStream.RunAsync(models, requestStream, responseStream, context.CancellationToken);
 
     /// <inheritdoc/>
-    public override async Task<LearnVectorResponse> LearnVector(LearnVectorRequest request, ServerCallContext context) =>
-        new() { Vectors = { await learner.LearnAsync(request, context.CancellationToken) } };
+    public override Task<LearnVectorResponse> LearnVector(LearnVectorRequest request, ServerCallContext context) =>
+        learner.LearnAsync(request, context.CancellationToken);
 }

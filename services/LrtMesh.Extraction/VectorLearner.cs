@@ -1,8 +1,11 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Steering;
+using LrtMesh.Core.Steering.Learning;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
@@ -13,37 +16,54 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
 {
     private const int MinPairs = 2;
     private const int MaxPairs = 4096;
+    private const double MinLambda = 1e-6;
+    private const double MaxLambda = 1e3;
 
-    /// <summary>Learns one vector a layer.</summary>
+    /// <summary>Learns one vector a layer, from one pass over the texts.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
-    public async Task<IReadOnlyList<LearntVector>> LearnAsync(LearnVectorRequest request, CancellationToken cancellation)
+    public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, CancellationToken cancellation)
     {
         var model = models.Find(request.Model, "model");
         var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
         Check(request, names, model);
+        var lambda = request.Method == VectorMethod.LogisticProbe ? request.HasProbeLambda ? request.ProbeLambda : LearntDirection.DefaultProbeLambda : 0;
+        var folds = HeldOutFolds.Of([.. request.Pairs.Select(pair => (KeyOf(pair.Positive, pair.PositiveChat), KeyOf(pair.Negative, pair.NegativeChat)))]);
         var tokens = Split(request.Pairs, model);
         var read = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
 
         // All are learnt before the first is stored: a request that fails leaves nothing behind.
-        var learnt = new (SteeringVector Vector, double Auc, double MeanHiddenNorm)[names.Length];
+        var learnt = new (SteeringVector Vector, Separation HeldOut, double MeanHiddenNorm)[names.Length];
         for (var layer = 0; layer < names.Length; layer++)
         {
-            var direction = DifferenceOfMeans.Learn(
-                [.. read[layer].States.Where((_, text) => text % 2 == 0)], [.. read[layer].States.Where((_, text) => text % 2 == 1)]);
-            var vector = SteeringVector.Create(Describe(request, names[layer], request.Layers[layer], model), direction.Direction);
-            learnt[layer] = (vector, direction.Auc, read[layer].MeanNorm);
+            var states = PairedStates.From(read[layer].States, (int)model.Description.Width);
+            var direction = LearntDirection.Learn(states, folds, MethodOf(request), lambda, cancellation);
+            var info = Describe(request, names[layer], request.Layers[layer], model);
+            info.Provenance.Auc = direction.HeldOut.Auc;
+            info.Provenance.ProbeLambda = lambda;
+            learnt[layer] = (SteeringVector.Create(info, direction.Elements), direction.HeldOut, read[layer].MeanNorm);
         }
 
-        var stored = new List<LearntVector>(names.Length);
-        foreach (var (vector, auc, meanHiddenNorm) in learnt)
+        var response = new LearnVectorResponse { RecommendedLayer = request.Layers[Separation.Best([.. learnt.Select(vector => vector.HeldOut)])] };
+        foreach (var (vector, heldOut, meanHiddenNorm) in learnt)
         {
             var info = (await connection.Store.Vectors.PutAsync(vector, cancellation)).Info;
-            stored.Add(new LearntVector { Vector = info, Auc = auc, MeanHiddenNorm = meanHiddenNorm });
-            ExtractionLog.Learnt(logger, info.Name, info.Layer, info.Model, request.Pairs.Count, auc);
+            response.Vectors.Add(new LearntVector
+            {
+                Vector = info,
+                Auc = heldOut.Auc,
+                Correlation = heldOut.Correlation,
+                HeldOutPairs = (uint)folds.Length,
+                MeanHiddenNorm = meanHiddenNorm,
+            });
+            ExtractionLog.Learnt(logger, info.Name, info.Layer, info.Model, request.Pairs.Count, heldOut.Auc);
         }
 
-        return stored;
+        return response;
     }
+
+    private static VectorMethod MethodOf(LearnVectorRequest request) => request.Method == VectorMethod.Unspecified ? VectorMethod.DifferenceOfMeans : request.Method;
+
+    private static string KeyOf(string text, Chat? chat) => chat is null ? $"text {text}" : $"chat {chat.ToByteString().ToBase64()}";
 
     private static void Check(LearnVectorRequest request, string[] names, LoadedModel model)
     {
@@ -51,6 +71,7 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         check.Name(names.MaxBy(name => name.Length) ?? request.Name, "name");
         check.Layers(request.Layers, "layers", model);
         check.Require(request.Pairs.Count is >= MinPairs and <= MaxPairs, "pairs", $"must be {MinPairs} to {MaxPairs} pairs, not {request.Pairs.Count}");
+        check.Gather(() => PairedStates.RequireRoom(request.Pairs.Count, request.Layers.Count, model.Description.Width));
         for (var i = 0; i < request.Pairs.Count; i++)
         {
             var pair = request.Pairs[i];
@@ -61,7 +82,15 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         if (check.Known(request.Method, "method"))
         {
             check.Require(
-                request.Method is VectorMethod.Unspecified or VectorMethod.DifferenceOfMeans, "method", $"must be VECTOR_METHOD_DIFFERENCE_OF_MEANS: {request.Method} is not learnt from pairs");
+                MethodOf(request) is VectorMethod.DifferenceOfMeans or VectorMethod.PcaOfDifferences or VectorMethod.LogisticProbe,
+                "method",
+                $"must be VECTOR_METHOD_DIFFERENCE_OF_MEANS, VECTOR_METHOD_PCA_OF_DIFFERENCES or VECTOR_METHOD_LOGISTIC_PROBE: {request.Method} is not learnt from pairs");
+        }
+
+        if (request.HasProbeLambda)
+        {
+            check.Require(request.Method == VectorMethod.LogisticProbe, "probe_lambda", "must be unset: method is not VECTOR_METHOD_LOGISTIC_PROBE");
+            check.Require(request.ProbeLambda is >= MinLambda and <= MaxLambda, "probe_lambda", $"must be {MinLambda} to {MaxLambda}, not {request.ProbeLambda}");
         }
 
         check.Known(request.Position, "position");
@@ -107,56 +136,35 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
     private static async Task<LayerStates[]> ReadAsync(
         LoadedModel model, TextToken[][] tokens, int[] layers, LearnPosition position, CancellationToken cancellation)
     {
-        var read = layers.Select(_ => new LayerStates((int)model.Description.Width, tokens.Length)).ToArray();
-        var ids = tokens.Select(text => Array.ConvertAll(text, token => token.Id)).ToArray();
-        await model.ReadStatesAsync(
-            ids,
-            layers,
-            (text, layer, states) =>
-            {
-                // Tokens that were added around a text are not part of it.
-                var rows = position == LearnPosition.Mean
-                    ? [.. Enumerable.Range(0, tokens[text].Length).Where(row => tokens[text][row].End > tokens[text][row].Start)]
-                    : new[] { tokens[text].Length - 1 };
-                read[layer].Add(text, states, rows);
-            },
-            cancellation);
+        var width = (int)model.Description.Width;
+        // Tokens that were added around a text are not part of it.
+        var choices = Array.ConvertAll(tokens, text => position == LearnPosition.Mean
+            ? [.. Enumerable.Range(0, text.Length).Where(token => text[token].End > text[token].Start)]
+            : new[] { text.Length - 1 });
+        var read = Array.ConvertAll(layers, _ => new LayerStates(width, choices));
+        await model.ReadStatesAsync(Array.ConvertAll(tokens, text => Array.ConvertAll(text, token => token.Id)), layers, (text, layer, states) => read[layer].Take(text, states), cancellation);
         return read;
     }
 
-    /// <summary>The states that stand for the texts at one layer, and the lengths of the rows that they are means of.</summary>
-    private sealed class LayerStates(int width, int texts)
+    /// <summary>The states that stand for the texts at one layer, and the lengths of the tokens' states that they are means of.</summary>
+    private sealed class LayerStates(int width, int[][] choices)
     {
         private double _norms;
-        private int _rows;
 
-        /// <summary>One entry a text, [width].</summary>
-        public float[][] States { get; } = new float[texts][];
+        /// <summary>[texts, width].</summary>
+        public float[] States { get; } = new float[choices.Length * width];
 
-        public double MeanNorm => _norms / _rows;
+        public double MeanNorm => _norms / choices.Sum(choice => choice.Length);
 
-        /// <summary>Adds a text.</summary>
-        /// <param name="text">Which.</param>
-        /// <param name="hidden">[tokens, width].</param>
-        /// <param name="rows">The tokens whose mean stands for it.</param>
-        public void Add(int text, ReadOnlySpan<float> hidden, int[] rows)
+        /// <summary>Takes a text's states, [tokens, width].</summary>
+        public void Take(int text, ReadOnlySpan<float> hidden)
         {
-            var sums = new double[width];
-            foreach (var row in rows)
+            var choice = new RowChoice(choices[text], [choices[text].Length]);
+            choice.Write(hidden, width, Dtype.Float32, MemoryMarshal.AsBytes(States.AsSpan(text * width, width)));
+            foreach (var token in choice.Tokens)
             {
-                var squares = 0.0;
-                for (var i = 0; i < width; i++)
-                {
-                    double element = hidden[(row * width) + i];
-                    sums[i] += element;
-                    squares += element * element;
-                }
-
-                _norms += Math.Sqrt(squares);
+                _norms += TensorPrimitives.Norm(hidden.Slice(token * width, width));
             }
-
-            _rows += rows.Length;
-            States[text] = Array.ConvertAll(sums, sum => (float)(sum / rows.Length));
         }
     }
 
@@ -181,9 +189,10 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
             Layer = layer,
             Provenance = new VectorProvenance
             {
-                Method = VectorMethod.DifferenceOfMeans,
+                Method = MethodOf(request),
                 DataDigest = digest.Finish(),
                 Pairs = (uint)request.Pairs.Count,
+                HeldOutPairs = (uint)request.Pairs.Count,
                 Position = request.Position == LearnPosition.Unspecified ? LearnPosition.Last : request.Position,
             },
         };

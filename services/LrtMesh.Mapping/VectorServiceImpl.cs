@@ -27,6 +27,7 @@ internal sealed class VectorServiceImpl(StoreConnection connection) : VectorServ
         }
 
         check.Known(info.Provenance?.Position ?? LearnPosition.Unspecified, "vector.provenance.position");
+        check.Require(info.Provenance is not { HasAuc: true, Auc: not (>= 0 and <= 1) }, "vector.provenance.auc", "must be 0 to 1, or unset");
         check.Gather(() => elements = TensorCodec.Decode(request.Elements, "elements", TensorCodec.MaximumInlineBytes / sizeof(float)));
         if (request.Elements?.Header is { } header)
         {

@@ -20,7 +20,7 @@ internal static class Inputs
     };
 
     /// <summary>Layers as a list: 1,2.</summary>
-    public static Option<uint[]> Layers(string name, string description) => new(name)
+    public static Option<uint[]> Layers(string name, string description, params string[] aliases) => new(name, aliases)
     {
         Description = description,
         HelpName = "L[,L2]",

@@ -16,7 +16,12 @@ internal static class LearnCommand
         DefaultValueFactory = _ => Inputs.SmallModel,
     };
 
-    private static readonly Option<uint[]> Layers = Inputs.Layers("--layer", "Layer, or several: the output of block L, counted from 0. Each gives a vector.");
+    private static readonly Option<uint[]> Layers = Inputs.Layers("--layers", "Layers to learn at, all in one pass: the output of block L, counted from 0. Each gives a vector.", "--layer");
+
+    private static readonly Option<string> Method = Inputs.Choice(
+        "--method", "Difference of the classes' means, principal axis of the pairs' differences, or weights of a logistic regression.", "difference", "pca", "probe");
+
+    private static readonly Option<double?> Lambda = new("--lambda") { Description = "With --method probe: its L2 penalty, 1e-6 to 1e3; the larger, the nearer to the difference of means. Default 0.001.", HelpName = "LAMBDA" };
 
     private static readonly Option<string?> Pairs = new("--pairs") { Description = "Contrast pairs: a .jsonl file with {\"positive\": ..., \"negative\": ...} on each line, texts or lists of chat messages.", HelpName = "FILE" };
 
@@ -29,17 +34,23 @@ internal static class LearnCommand
     public static Command Create()
     {
         var command = new Command("learn", """
-            Learns a steering vector from contrast pairs and stores it: the mean hidden state of the texts that show a
-            behaviour less that of their counterparts. AUC says how well it tells held-out pairs apart (0.5 is chance).
+            Learns a steering vector from contrast pairs and stores it, one for each layer. It points from the texts that do
+            not show the behaviour to those that do, and its norm is the gap between the two along it. AUC says how well
+            vectors learnt so tell pairs apart that were held out (5 folds; 0.5 is chance), correlation how far apart.
 
-            Example: lrtmesh learn --name cheerful --model tiny-small --layer 2 --behaviour cheerful
+            Example: lrtmesh learn --name cheerful --model tiny-small --layers 1,2 --method probe --behaviour cheerful
             """)
-        { VectorName, ModelName, Layers, Pairs, BehaviourName, Family, Position };
+        { VectorName, ModelName, Layers, Method, Lambda, Pairs, BehaviourName, Family, Position };
         command.Validators.Add(result =>
         {
             if (result.GetValue(Pairs) is null == result.GetValue(BehaviourName) is null)
             {
                 result.AddError("Give the contrast pairs: either --pairs FILE or --behaviour NAME.");
+            }
+
+            if (result.GetValue(Lambda) is not null && result.GetValue(Method) != "probe")
+            {
+                result.AddError("--lambda belongs to --method probe.");
             }
         });
         CommandRun.Set(command, RunAsync);
@@ -53,8 +64,19 @@ internal static class LearnCommand
             Name = run.Get(VectorName),
             Model = run.Get(ModelName),
             Layers = { run.Get(Layers) },
+            Method = run.Get(Method) switch
+            {
+                "pca" => VectorMethod.PcaOfDifferences,
+                "probe" => VectorMethod.LogisticProbe,
+                _ => VectorMethod.DifferenceOfMeans,
+            },
             Position = run.Get(Position) == "mean" ? LearnPosition.Mean : LearnPosition.Last,
         };
+        if (run.Parse.GetValue(Lambda) is { } lambda)
+        {
+            request.ProbeLambda = lambda;
+        }
+
         request.Pairs.AddRange(run.Parse.GetValue(Pairs) is { } file ? TextFiles.ReadPairs(file) : PairsOf(BehaviourSet.Load(run.Get(Family))[run.Parse.GetValue(BehaviourName)!]));
 
         await using var mesh = await run.OpenMeshAsync();
@@ -64,7 +86,7 @@ internal static class LearnCommand
             async () => await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(run.Cancellation)));
 
         var table = new Table().Border(TableBorder.Simple).AddColumn("vector");
-        foreach (string heading in new[] { "layer", "width", "norm", "norm of states", "AUC" })
+        foreach (string heading in new[] { "layer", "width", "norm", "norm of states", "AUC", "correlation" })
         {
             table.AddColumn(new TableColumn(heading).RightAligned());
         }
@@ -73,16 +95,25 @@ internal static class LearnCommand
         foreach (var learnt in response.Vectors)
         {
             var vector = learnt.Vector;
-            table.AddRow(Markup.Escape(vector.Name), $"{vector.Layer}", $"{vector.Width}", $"{vector.Norm:0.000}", $"{learnt.MeanHiddenNorm:0.00}", $"{learnt.Auc:0.000}", Inputs.Short(vector.Digest));
+            table.AddRow(Markup.Escape(vector.Name), $"{vector.Layer}", $"{vector.Width}", $"{vector.Norm:0.000}", $"{learnt.MeanHiddenNorm:0.00}", $"{learnt.Auc:0.000}", $"{learnt.Correlation:0.000}", Inputs.Short(vector.Digest));
         }
 
         run.Terminal.Out.Write(table);
-        run.Terminal.Note(Next(model, response.Vectors[0].Vector));
+        var recommended = response.Vectors.First(learnt => learnt.Vector.Layer == response.RecommendedLayer);
+        run.Terminal.Out.MarkupLineInterpolated($"AUC and correlation are over {recommended.HeldOutPairs} pairs, each while it was held out.");
+        if (response.Vectors.Count > 1)
+        {
+            run.Terminal.Out.MarkupLineInterpolated($"They are told apart best at layer {response.RecommendedLayer}.");
+        }
+
+        run.Terminal.Note(Next(model, recommended.Vector));
         await run.WriteJsonAsync(new
         {
             Model = model.Name,
             ModelDigest = model.Model.Digest,
+            Method = run.Get(Method),
             Pairs = request.Pairs.Count,
+            response.RecommendedLayer,
             Vectors = response.Vectors.Select(learnt => new
             {
                 learnt.Vector.Name,
@@ -91,6 +122,8 @@ internal static class LearnCommand
                 learnt.Vector.Norm,
                 learnt.MeanHiddenNorm,
                 learnt.Auc,
+                learnt.Correlation,
+                learnt.HeldOutPairs,
                 learnt.Vector.Digest,
                 learnt.Vector.Provenance?.DataDigest,
             }),

@@ -71,6 +71,20 @@ internal static class BadInput
         ["learn: empty text"] = Learn(request => request.Pairs[1].Negative = "", InvalidArgument, "pairs[1].negative", "not be empty"),
         ["learn: text longer than the context"] = Learn(request => request.Pairs[1].Positive = Long, OutOfRange, "pairs[1].positive", "96"),
         ["learn: equal texts"] = Learn(request => { request.Pairs.Clear(); request.Pairs.AddRange([new() { Positive = "a", Negative = "a" }, new() { Positive = "b", Negative = "b" }]); }, InvalidArgument, "pairs", "no direction"),
+        ["learn: no layer"] = Learn(request => request.Layers.Clear(), InvalidArgument, "layers", "at least one"),
+        ["learn: layer twice"] = Learn(request => request.Layers.Add([0, 1]), InvalidArgument, "layers", "once"),
+        ["learn: pca of a text without a partner"] = Learn(
+            request => (request.Method, request.Pairs[1].Negative) = (VectorMethod.PcaOfDifferences, ""), InvalidArgument, "pairs[1].negative", "not be empty"),
+        ["learn: pca of one pair"] = Learn(
+            request => { request.Method = VectorMethod.PcaOfDifferences; request.Pairs.RemoveAt(0); }, InvalidArgument, "pairs", "2 to 4096"),
+        ["learn: probe of equal texts"] = Learn(
+            request => { request.Method = VectorMethod.LogisticProbe; request.Pairs.Clear(); request.Pairs.AddRange([new() { Positive = "a", Negative = "a" }, new() { Positive = "b", Negative = "b" }]); },
+            InvalidArgument, "pairs", "no direction"),
+        ["learn: no pair that shares no text"] = Learn(request => request.Pairs[1].Negative = "b", InvalidArgument, "pairs", "no text in common"),
+        ["learn: lambda without a probe"] = Learn(request => request.ProbeLambda = 0.1, InvalidArgument, "probe_lambda", "LOGISTIC_PROBE"),
+        ["learn: lambda of zero"] = Learn(request => (request.Method, request.ProbeLambda) = (VectorMethod.LogisticProbe, 0), InvalidArgument, "probe_lambda", "1E-06 to 1000"),
+        ["learn: lambda not a number"] = Learn(
+            request => (request.Method, request.ProbeLambda) = (VectorMethod.LogisticProbe, double.NaN), InvalidArgument, "probe_lambda", "1E-06 to 1000"),
         ["learn: method that is not learnt"] = Learn(request => request.Method = VectorMethod.Mapped, InvalidArgument, "method", "DIFFERENCE_OF_MEANS"),
         ["learn: unknown method"] = Learn(request => request.Method = (VectorMethod)42, InvalidArgument, "method", "42"),
         ["learn: unknown position"] = Learn(request => request.Position = (LearnPosition)42, InvalidArgument, "position", "42"),
@@ -78,6 +92,7 @@ internal static class BadInput
         // VectorService
         ["put: nothing"] = new((m, ct) => m.Vectors.PutVectorAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "elements", "set"),
         ["put: no method"] = Put(request => request.Vector.Provenance = null, InvalidArgument, "vector.provenance.method", "GIVEN"),
+        ["put: auc above 1"] = Put(request => request.Vector.Provenance.Auc = 1.5, InvalidArgument, "vector.provenance.auc", "0 to 1"),
         ["put: wrong byte count"] = Put(request => request.Elements = MeshCalls.Truncated(Sixteen), InvalidArgument, "elements.data", "64"),
         ["put: wrong checksum"] = Put(request => { request.Elements = Sixteen.Clone(); request.Elements.Crc32C++; }, InvalidArgument, "elements.crc32c", ""),
         ["put: two dimensions"] = Put(request => request.Elements = TensorCodec.Encode(new float[] { 1, 2 }, 1, 2), InvalidArgument, "elements.header.shape", "[width]"),

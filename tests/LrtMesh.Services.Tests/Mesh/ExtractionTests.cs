@@ -1,3 +1,4 @@
+using LrtMesh.Core.Steering.Learning;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
 using Xunit;
@@ -87,6 +88,44 @@ public sealed class ExtractionTests(MeshFixture mesh) : MeshTests(mesh)
         var expected = Enumerable.Range(0, 16).Select(i => positive.Average(text => Stands(text, i, position)) - negative.Average(text => Stands(text, i, position)));
         var elements = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(got.Elements.Data.Span).ToArray();
         Assert.All(expected.Zip(elements), pair => Assert.Equal(pair.First, pair.Second, Tolerance));
+    }
+
+    [Theory]
+    [InlineData(VectorMethod.DifferenceOfMeans, null)]
+    [InlineData(VectorMethod.PcaOfDifferences, null)]
+    [InlineData(VectorMethod.LogisticProbe, null)]
+    [InlineData(VectorMethod.LogisticProbe, 0.5)]
+    public async Task Vectors_of_several_layers_are_learnt_by_a_method_and_say_how_well_they_separate(VectorMethod method, double? lambda)
+    {
+        var pairs = Pairs(11).ToArray();
+        var request = new LearnVectorRequest { Name = $"several/{method}{lambda}", Model = "source", Layers = { 2, 0, 1 }, Pairs = { pairs }, Method = method };
+        if (lambda is { } given)
+        {
+            request.ProbeLambda = given;
+        }
+
+        var learnt = await Mesh.Extraction.LearnVectorAsync(request, cancellationToken: Ct);
+
+        var spec = new ExtractionSpec { Model = "source", Layers = { 2, 0, 1 }, AddSpecialTokens = true };
+        var read = await Mesh.Extraction.ReadAsync(spec, [[.. pairs.SelectMany(pair => new[] { pair.Positive, pair.Negative })]], Ct);
+        for (var i = 0; i < 3; i++)
+        {
+            float[] states = [.. read.SelectMany(text => text.Layers[i][^16..])];
+            var expected = LearntDirection.Learn(PairedStates.From(states, 16), [.. Enumerable.Range(0, 11).Select(pair => pair % 5)], method, lambda ?? 0.001, Ct);
+            var stored = await Mesh.Vectors.GetVectorAsync(new() { Name = learnt.Vectors[i].Vector.Name }, cancellationToken: Ct);
+            var elements = System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(stored.Elements.Data.Span).ToArray();
+            Assert.All(expected.Elements.Zip(elements), pair => Assert.Equal(pair.First, pair.Second, 1e-3));
+
+            var from = stored.Vector.Provenance;
+            Assert.Equal(learnt.Vectors[i].Vector, stored.Vector);
+            Assert.Equal((method, lambda ?? (method == VectorMethod.LogisticProbe ? 0.001 : 0), 11u), (from.Method, from.ProbeLambda, from.HeldOutPairs));
+            Assert.Equal((learnt.Vectors[i].Auc, 11u), (from.Auc, learnt.Vectors[i].HeldOutPairs));
+            Assert.Equal(expected.HeldOut.Auc, from.Auc, 0.02); // of 121 comparisons
+            Assert.Equal(expected.HeldOut.Correlation, learnt.Vectors[i].Correlation, 1e-2);
+        }
+
+        var best = learnt.Vectors.OrderByDescending(vector => (vector.Auc, vector.Correlation)).First().Vector.Layer;
+        Assert.Equal(best, learnt.RecommendedLayer);
     }
 
     // Row 0 is the special token, which is not part of the text.
