@@ -127,23 +127,50 @@ internal sealed class TokenChoice
 
                 return positions;
             case TokenRule.Ranges:
-                return Enumerable.Range(0, tokens.Length).Where(position => _selection.Ranges.Any(range => position >= range.Start && (!range.HasEnd || position < range.End)));
+                return InRanges(tokens.Length);
             default:
                 return Enumerable.Range(0, tokens.Length);
         }
     }
 
+    private IEnumerable<int> InRanges(int length)
+    {
+        var changes = new int[length + 1]; // in how many ranges there are around a position, against the one before
+        foreach (var range in _selection.Ranges)
+        {
+            changes[Math.Min(range.Start, (uint)length)]++;
+            changes[range.HasEnd ? Math.Min(range.End, (uint)length) : length]--;
+        }
+
+        var around = 0;
+        for (var position = 0; position < length; position++)
+        {
+            around += changes[position];
+            if (around > 0)
+            {
+                yield return position;
+            }
+        }
+    }
+
     private RowChoice OfSpans(TextToken[] tokens, int[] counted, TextSpans spans, int text, RequestCheck check)
     {
+        var search = new CountedTokens(tokens, counted);
         var members = new List<int>();
         var ends = new int[spans.Spans.Count];
         for (var i = 0; i < ends.Length; i++)
         {
             var span = spans.Spans[i];
             var before = members.Count;
-            members.AddRange(counted.Where(position => Reduction == Reduction.MeanOfTokenSpans
-                ? position >= span.Start && position < span.End
-                : tokens[position].Start < span.End && tokens[position].End > span.Start && tokens[position].End > tokens[position].Start));
+            if (Reduction == Reduction.MeanOfTokenSpans)
+            {
+                members.AddRange(search.Within(span.Start, span.End));
+            }
+            else
+            {
+                members.AddRange(search.Covering(span.Start, span.End));
+            }
+
             ends[i] = members.Count;
             check.RequireRange(
                 members.Count > before, $"batch.spans[{text}].spans[{i}]", $"holds none of the {counted.Length} tokens that count of this text of {tokens.Length}");
