@@ -1,5 +1,6 @@
 using Grpc.Core;
 using LrtMesh.V1;
+using Spectre.Console;
 
 namespace LrtMesh.Cli;
 
@@ -13,13 +14,19 @@ internal static class MapJobs
     /// <summary>Runs a job with a display of its progress.</summary>
     /// <returns>The job, which has succeeded.</returns>
     /// <exception cref="CommandException">The job failed or was cancelled elsewhere.</exception>
-    public static Task<MapJob> RunAsync(Terminal terminal, MappingService.MappingServiceClient mapping, CreateMapJobRequest request, CancellationToken cancellation)
+    public static async Task<MapJob> RunAsync(Terminal terminal, MappingService.MappingServiceClient mapping, CreateMapJobRequest request, CancellationToken cancellation)
     {
         request.RequestId = Guid.NewGuid().ToString("N");
         string what = request.MomentsOf.Count > 0 ? $"adding up the moments of {request.MomentsOf.Count} jobs"
             : request.Texts is { } texts ? $"reading {texts.Path} in all models"
             : $"reading {request.Documents.Count} documents in all models";
-        return terminal.ProgressAsync(what, report => RunAsync(mapping, request, Report(report), cancellation));
+        var job = await terminal.ProgressAsync(what, report => RunAsync(mapping, request, Report(report), cancellation));
+        if (job.LeftOutMessages > 0)
+        {
+            terminal.Out.MarkupLineInterpolated($"[yellow]{job.LeftOutMessages} messages of chats are left out: a model's chat template does not write their contents as they are.[/]");
+        }
+
+        return job;
     }
 
     private static Action<MapJob> Report(Action<long, long> report) => job =>

@@ -1,5 +1,6 @@
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
+using LrtMesh.Core.Models.Chat;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
@@ -11,7 +12,8 @@ namespace LrtMesh.Extraction;
 /// <param name="Sequence">Which text of the stream.</param>
 /// <param name="Tokens">Its tokens.</param>
 /// <param name="Rows">The rows that they make.</param>
-internal sealed record PlannedText(int Sequence, TextToken[] Tokens, RowChoice Rows);
+/// <param name="Contents">Of a chat, where the contents of its messages lie; those beyond the last token are left out.</param>
+internal sealed record PlannedText(int Sequence, TextToken[] Tokens, RowChoice Rows, IReadOnlyList<ContentSpan> Contents);
 
 /// <summary>What one stream extracts: its spec, checked.</summary>
 /// <param name="Model">The model.</param>
@@ -79,9 +81,9 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
         for (var i = 0; i < planned.Length; i++)
         {
             var field = chats ? $"batch.chats[{i}]" : $"batch.texts[{i}]";
-            var tokens = chats ? Model.Encode(batch.Chats[i], addGenerationPrompt: false, field) : Model.Tokenizer.Encode(batch.Texts[i], AddSpecialTokens);
+            var (tokens, contents) = chats ? Model.EncodeWithContents(batch.Chats[i], addGenerationPrompt: false, field) : (Model.Tokenizer.Encode(batch.Texts[i], AddSpecialTokens), []);
             TextToken[] read = [.. tokens.Take(MaxTokens)];
-            planned[i] = new PlannedText(firstSequence + i, read, Choice.Rows(read, Choice.BySpan ? batch.Spans[i] : null, i, field, check));
+            planned[i] = new PlannedText(firstSequence + i, read, Choice.Rows(read, Choice.BySpan ? batch.Spans[i] : null, i, field, check), [.. contents.Where(content => content.Start < read[^1].End)]);
         }
 
         check.Throw();

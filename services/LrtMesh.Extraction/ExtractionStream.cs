@@ -227,6 +227,10 @@ internal sealed class ExtractionStream
         block.Layers.AddRange(_plan.Layers.Select(_ => TensorCodec.Header(_plan.Dtype, rows, _plan.Width)));
         foreach (var text in texts)
         {
+            block.Contents.AddRange(text.Contents.Select(content => new MessageContent
+            {
+                Sequence = (uint)text.Sequence, Message = (uint)content.Message, Start = (uint)content.Start, End = (uint)content.End,
+            }));
             for (var row = 0; row < text.Rows.Count; row++)
             {
                 var tokens = text.Rows.Of(row);

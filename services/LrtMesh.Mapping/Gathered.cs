@@ -9,6 +9,8 @@ namespace LrtMesh.Mapping;
 /// <summary>What a job has gathered so far: moments, and how far it has read. It is saved and loaded as one file.</summary>
 internal sealed class Gathered
 {
+    private const string LeftOut = "left_out_messages"; // not in moments that were saved before chats paired by their contents
+
     private readonly string _layers; // which layers of which models
     private readonly bool _sameTokens;
     private readonly int _window;
@@ -30,6 +32,9 @@ internal sealed class Gathered
 
     /// <summary>Tokens of each model that were paired.</summary>
     public long PairedTokens { get; private set; }
+
+    /// <summary>Messages of chats that were left out, their contents not being found.</summary>
+    public long LeftOutMessages { get; private set; }
 
     /// <summary>Whether all models split every text alike.</summary>
     public bool SameTokens => _sameTokens;
@@ -83,6 +88,7 @@ internal sealed class Gathered
             Documents = long.Parse(job["documents"], CultureInfo.InvariantCulture),
             DataDigest = job["data_digest"],
             PairedTokens = long.Parse(job["paired_tokens"], CultureInfo.InvariantCulture),
+            LeftOutMessages = long.Parse(job.GetValueOrDefault(LeftOut, "0"), CultureInfo.InvariantCulture),
         };
     }
 
@@ -96,6 +102,7 @@ internal sealed class Gathered
             ["documents"] = Documents.ToString(CultureInfo.InvariantCulture),
             ["data_digest"] = DataDigest,
             ["paired_tokens"] = PairedTokens.ToString(CultureInfo.InvariantCulture),
+            [LeftOut] = LeftOutMessages.ToString(CultureInfo.InvariantCulture),
             ["tokens"] = string.Join(',', Tokens.Values.Select(count => count.ToString(CultureInfo.InvariantCulture))),
         });
         content.Position = 0;
@@ -105,17 +112,27 @@ internal sealed class Gathered
     /// <param name="batch">The documents.</param>
     /// <param name="plan">Layers and models.</param>
     /// <param name="readings">Of each model, what it made of each document.</param>
+    /// <exception cref="LrtMeshException">FailedPrecondition: nothing pairs, since no content of a chat is found in what a template makes of it.</exception>
     public void Add(IReadOnlyList<Document> batch, MapPlan plan, IReadOnlyList<IReadOnlyList<TextStates>> readings)
     {
+        LrtMeshException? notFound = null;
         for (var i = 0; i < batch.Count; i++)
         {
-            if (!_sameTokens && batch[i].Chat is not null)
+            var pairing = AddDocument(plan, [.. readings.Select(reading => reading[i])]);
+            if (notFound is null && pairing.LeftOut.Count > 0)
             {
-                throw LrtMeshException.Mismatch("documents", $"document {Documents} is a chat; between models of different tokenizers only texts pair");
+                var (message, model) = pairing.LeftOut.First();
+                notFound = LrtMeshException.Mismatch(
+                    $"documents[{Documents}].chat.messages[{message}].content",
+                    $"is not found in the text that the chat template of {plan.Models[model]} makes of the chat (it drops it, changes it or writes it twice), and no other content could be paired so far");
             }
 
-            AddDocument(plan, [.. readings.Select(reading => reading[i])]);
             Documents++;
+        }
+
+        if (PairedTokens == 0 && notFound is not null)
+        {
+            throw notFound;
         }
 
         DataDigest = Chain(DataDigest, batch);
@@ -127,6 +144,7 @@ internal sealed class Gathered
         Moments.Add(other.Moments);
         Documents += other.Documents;
         PairedTokens += other.PairedTokens;
+        LeftOutMessages += other.LeftOutMessages;
         foreach (var (model, count) in other.Tokens)
         {
             Tokens[model] += count;
@@ -136,13 +154,14 @@ internal sealed class Gathered
         DataDigest = digest.Add(DataDigest).Add(other.DataDigest).Finish();
     }
 
-    private void AddDocument(MapPlan plan, TextStates[] readings)
+    private RowPairing AddDocument(MapPlan plan, TextStates[] readings)
     {
-        var rows = RowPairing.Rows(readings, _sameTokens, Documents);
-        PairedTokens += rows[0].Length;
+        var pairing = RowPairing.Of(readings, _sameTokens, Documents);
+        PairedTokens += pairing.Rows[0].Length;
+        LeftOutMessages += pairing.LeftOut.Count;
         for (var model = 0; model < readings.Length; model++)
         {
-            Tokens[plan.Models[model]] += Enumerable.Range(0, readings[model].Ends.Length).Count(readings[model].IsText);
+            Tokens[plan.Models[model]] += pairing.Tokens[model];
         }
 
         var next = new int[readings.Length]; // layers of a model are in the plan's order
@@ -152,7 +171,7 @@ internal sealed class Gathered
             var model = plan.ModelOf(layer);
             var width = Moments.Layout.Widths[layer];
             var states = readings[model].Layers[next[model]++];
-            layers[layer] = WindowMeans.Of(Select(states, rows[model], width), width, _window);
+            layers[layer] = WindowMeans.Of(Select(states, pairing.Rows[model], width), width, _window);
         }
 
         var fold = (int)(Documents % Moments.Folds);
@@ -161,6 +180,8 @@ internal sealed class Gathered
         {
             Rows?.Add(layers[plan.Pairs[0].X].Span, layers[plan.Pairs[0].Y].Span);
         }
+
+        return pairing;
     }
 
     internal static ReadOnlyMemory<float> Select(ReadOnlyMemory<float> states, int[] rows, int width)

@@ -132,6 +132,7 @@ internal sealed class HeldJob : IAsyncDisposable
         job.DocumentsDone = (ulong)gathered.Documents;
         job.Rows = (ulong)gathered.Moments.Rows;
         job.RefusedRows = (ulong)gathered.Moments.RefusedRows;
+        job.LeftOutMessages = (ulong)gathered.LeftOutMessages;
         foreach (var (model, count) in gathered.Tokens)
         {
             job.Tokens[model] = (ulong)count;

@@ -171,7 +171,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             await foreach (var (batch, progress) in source.ReadAsync(gathered.Documents, gathered.DataDigest, held.Ended))
             {
                 await held.ReportAsync(progress, gathered);
-                var readings = await Task.WhenAll(streams.Select(stream => stream.ReadAsync(batch)));
+                var readings = await ReadAsync(streams, batch, gathered.Documents);
                 await thread.RunAsync(() => gathered.Add(batch, plan, readings));
                 if (held.IsSaveDue && gathered.Rows is null)
                 {
@@ -182,6 +182,19 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         finally
         {
             streams.ForEach(stream => stream.Dispose());
+        }
+    }
+
+    /// <summary>Reads a batch in all models. What an endpoint refuses, it names by its place in the batch.</summary>
+    private static async Task<IReadOnlyList<TextStates>[]> ReadAsync(List<StateStream> streams, IReadOnlyList<Document> batch, long before)
+    {
+        try
+        {
+            return await Task.WhenAll(streams.Select(stream => stream.ReadAsync(batch)));
+        }
+        catch (LrtMeshException e)
+        {
+            throw new LrtMeshException(e.Reason, $"documents {before} to {before + batch.Count - 1}: {e.Message}", e);
         }
     }
 
@@ -216,6 +229,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             map.Info.Metrics.SourceTokens = (ulong)gathered.Tokens[plan.Layers[x].Layer.Model];
             map.Info.Metrics.TargetTokens = (ulong)gathered.Tokens[plan.Layers[y].Layer.Model];
             map.Info.Metrics.PairedTokens = (ulong)gathered.PairedTokens;
+            map.Info.Metrics.LeftOutMessages = (ulong)gathered.LeftOutMessages;
             map.Info.Metrics.Window = Math.Max(1, fit.Window);
             maps.Add(map);
         }

@@ -6,12 +6,13 @@ using Part = LrtMesh.V1.ExtractHiddenStatesResponse.PartOneofCase;
 
 namespace LrtMesh.Mapping;
 
-/// <summary>One model's hidden states of one text.</summary>
+/// <summary>One model's hidden states of one text or chat.</summary>
 /// <param name="TokenIds">Its tokens; token i is at position i.</param>
 /// <param name="Starts">First character that each token covers.</param>
 /// <param name="Ends">One past the last; equal to the first for a token that was added around the text.</param>
 /// <param name="Layers">Of each layer, in the order asked for, [tokens, width].</param>
-internal sealed record TextStates(uint[] TokenIds, uint[] Starts, uint[] Ends, IReadOnlyList<ReadOnlyMemory<float>> Layers)
+/// <param name="Contents">Of a chat, where the contents of its messages lie; null for a text.</param>
+internal sealed record TextStates(uint[] TokenIds, uint[] Starts, uint[] Ends, IReadOnlyList<ReadOnlyMemory<float>> Layers, IReadOnlyList<MessageContent>? Contents)
 {
     /// <summary>Whether a token covers characters.</summary>
     public bool IsText(int token) => Ends[token] > Starts[token];
@@ -66,7 +67,7 @@ internal sealed class StateStream : IDisposable
         var states = new List<TextStates>(documents.Count);
         while (states.Count < documents.Count)
         {
-            states.AddRange(await ReadBlockAsync());
+            states.AddRange(await ReadBlockAsync(chats: batch.Chats.Count > 0));
         }
 
         return states;
@@ -76,7 +77,7 @@ internal sealed class StateStream : IDisposable
     public void Dispose() => _call.Dispose();
 
     /// <summary>A block holds whole texts.</summary>
-    private async Task<IReadOnlyList<TextStates>> ReadBlockAsync()
+    private async Task<IReadOnlyList<TextStates>> ReadBlockAsync(bool chats)
     {
         var block = (await NextAsync(Part.Rows)).Rows;
         var width = (int)_end.Model.Width;
@@ -103,6 +104,7 @@ internal sealed class StateStream : IDisposable
             throw Unexpected($"{wrong.Length} elements for {rows} rows of width {width}");
         }
 
+        var contents = block.Contents.ToLookup(content => content.Sequence);
         var texts = new List<TextStates>();
         for (var start = 0; start < rows;)
         {
@@ -121,7 +123,8 @@ internal sealed class StateStream : IDisposable
                 [.. block.TokenId.Skip(start).Take(end - start)],
                 [.. block.CharStart.Skip(start).Take(end - start)],
                 [.. block.CharEnd.Skip(start).Take(end - start)],
-                [.. values.Select(layer => (ReadOnlyMemory<float>)layer.AsMemory(start * width, (end - start) * width))]));
+                [.. values.Select(layer => (ReadOnlyMemory<float>)layer.AsMemory(start * width, (end - start) * width))],
+                chats ? [.. contents[_sequence]] : null));
             _sequence++;
             start = end;
         }

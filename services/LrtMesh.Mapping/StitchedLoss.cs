@@ -26,7 +26,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
         {
             foreach (var document in documents)
             {
-                if (index++ % folds == folds - 1 && document.Chat is null)
+                if (index++ % folds == folds - 1)
                 {
                     sample.Add(document);
                 }
@@ -64,7 +64,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
             foreach (var document in documents)
             {
                 var readings = await Task.WhenAll(source.ReadAsync([document]), target.ReadAsync([document]));
-                var rows = RowPairing.Rows([readings[0][0], readings[1][0]], sameTokens, 0);
+                var rows = RowPairing.Of([readings[0][0], readings[1][0]], sameTokens, 0).Rows;
                 var tokens = readings[1][0].TokenIds;
                 var kept = Enumerable.Range(0, Math.Min(most, rows[1].Length)).Where(i => rows[1][i] < tokens.Length - 1).ToArray();
                 if (kept.Length == 0)

@@ -31,8 +31,9 @@ public static class TinyCheckpoint
     /// <summary>Trains a tokenizer into a folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="sentences">How many of the sentences it sees: another number makes another tokenizer.</param>
-    public static void WriteTokenizer(string folder, int sentences = 8) =>
-        BpeTrainer.Train(Sentences[..sentences], Vocabulary, folder);
+    /// <param name="vocabulary">Its entries; with 257 each byte is a token.</param>
+    public static void WriteTokenizer(string folder, int sentences = 8, int vocabulary = Vocabulary) =>
+        BpeTrainer.Train(Sentences[..sentences], vocabulary, folder);
 
     /// <summary>Writes a checkpoint.</summary>
     /// <param name="folder">Where to; made if it is missing.</param>
@@ -40,7 +41,9 @@ public static class TinyCheckpoint
     /// <param name="width">Width of the residual stream.</param>
     /// <param name="layers">Number of blocks.</param>
     /// <param name="seed">Seed of the weights.</param>
-    public static void Write(string folder, string tokenizerFolder, int width, int layers, int seed)
+    /// <param name="context">Longest sequence, in tokens.</param>
+    /// <param name="attends">False: a token's states depend on that token alone.</param>
+    public static void Write(string folder, string tokenizerFolder, int width, int layers, int seed, int context = Context, bool attends = true)
     {
         NativeTorch.EnsureLoaded();
         Directory.CreateDirectory(folder);
@@ -66,14 +69,14 @@ public static class TinyCheckpoint
             MlpWidth = mlp,
             NormEpsilon = 1e-6,
             RopeTheta = 10000,
-            Context = Context,
+            Context = context,
             TiedHead = false,
             EndOfSequence = [Tokenizer.Load(folder).EosId!.Value],
         };
         var blocks = Enumerable.Range(0, layers).Select(_ => new BlockWeights(
             AttentionNorm: ones(width),
             Qkv: Random(inner, config.QkvWidth, width),
-            AttentionOutput: Random(inner, width, width),
+            AttentionOutput: Random(attends ? inner : 0, width, width),
             MlpNorm: ones(width),
             GateUp: Random(inner, 2 * mlp, width),
             Down: Random(1 / Math.Sqrt(mlp), width, mlp))).ToArray();

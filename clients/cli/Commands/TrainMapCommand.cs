@@ -64,7 +64,8 @@ internal static class TrainMapCommand
     {
         var command = new Command("train-map", """
             Fits an affine map between the hidden states of two models, as both read the same neutral text. All metrics
-            are of documents that the fit never saw. Models of different tokenizers pair where their tokens end alike.
+            are of documents that the fit never saw. Models of different tokenizers pair where their tokens end alike,
+            and chats of different templates within each message's content.
             Ctrl+C cancels the job.
 
             Example: lrtmesh train-map --name small-to-large --source tiny-small:2 --target tiny-large:4
@@ -209,6 +210,7 @@ internal static class TrainMapCommand
         map.Metrics.PairedTokens,
         map.Metrics.SourceTokens,
         map.Metrics.TargetTokens,
+        map.Metrics.LeftOutMessages,
         StitchedLoss = map.Metrics.StitchedLoss is { } loss ? new { loss.Tokens, loss.Native, loss.Stitched, loss.MeanAblated } : null,
         SolveSeconds = Seconds(map.Metrics.SolveTime),
     };

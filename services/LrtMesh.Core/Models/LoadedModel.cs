@@ -78,10 +78,20 @@ public sealed class LoadedModel : IDisposable
     }
 
     /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
-    /// <inheritdoc cref="ChatFormat.Render"/>
-    public IReadOnlyList<TextToken> Encode(V1.Chat chat, bool addGenerationPrompt, string field)
+    /// <inheritdoc cref="ChatFormat.Render(V1.Chat, bool, string)"/>
+    public IReadOnlyList<TextToken> Encode(V1.Chat chat, bool addGenerationPrompt, string field) => Encode(Chat.Render(chat, addGenerationPrompt, field), field);
+
+    /// <summary>The tokens of a conversation, and where the contents of its messages lie in its text.</summary>
+    /// <inheritdoc cref="ChatFormat.RenderWithContents"/>
+    public (IReadOnlyList<TextToken> Tokens, IReadOnlyList<ContentSpan> Contents) EncodeWithContents(V1.Chat chat, bool addGenerationPrompt, string field)
     {
-        var tokens = Tokenizer.Encode(Chat.Render(chat, addGenerationPrompt, field), addSpecialTokens: false);
+        var (text, contents) = Chat.RenderWithContents(chat, addGenerationPrompt, field);
+        return (Encode(text, field), contents);
+    }
+
+    private IReadOnlyList<TextToken> Encode(string rendered, string field)
+    {
+        var tokens = Tokenizer.Encode(rendered, addSpecialTokens: false);
         return tokens.Count > 0 ? tokens : throw LrtMeshException.Invalid(field, "the chat template makes no text of it");
     }
 

@@ -36,7 +36,19 @@ public sealed class ChatFormat
     /// <param name="addGenerationPrompt">Whether the assistant is to answer, where the chat does not say.</param>
     /// <param name="field">Its path in the request, for errors.</param>
     /// <exception cref="LrtMeshException">FailedPrecondition: no template. InvalidArgument: no messages, or the template refuses them.</exception>
-    public string Render(V1.Chat chat, bool addGenerationPrompt, string field)
+    public string Render(V1.Chat chat, bool addGenerationPrompt, string field) => Render(chat, addGenerationPrompt, field, TimeProvider.System);
+
+    /// <summary>The text of a conversation, and where the contents of its messages lie in it.</summary>
+    /// <returns>The text, and an entry for each message that has a content, in their order.</returns>
+    /// <inheritdoc cref="Render(V1.Chat, bool, string)"/>
+    public (string Text, IReadOnlyList<ContentSpan> Contents) RenderWithContents(V1.Chat chat, bool addGenerationPrompt, string field)
+    {
+        var clock = new StoppedClock(DateTimeOffset.UtcNow);
+        var text = Render(chat, addGenerationPrompt, field, clock);
+        return (text, MessageContents.Locate(chat, text, marked => Render(marked, addGenerationPrompt, field, clock)));
+    }
+
+    private string Render(V1.Chat chat, bool addGenerationPrompt, string field, TimeProvider clock)
     {
         if (chat.Messages.Count == 0)
         {
@@ -57,7 +69,7 @@ public sealed class ChatFormat
         variables["messages"] = Messages(chat, field);
         variables["add_generation_prompt"] = JsonSerializer.SerializeToElement(chat.HasAddGenerationPrompt ? chat.AddGenerationPrompt : addGenerationPrompt);
         var hasTools = variables["tools"].ValueKind == JsonValueKind.Array && variables["tools"].GetArrayLength() > 0;
-        return Find(chat.Template, hasTools, field).Render(variables, field);
+        return Find(chat.Template, hasTools, field).Render(variables, field, clock);
     }
 
     private ChatTemplate Find(string name, bool hasTools, string field)
@@ -115,5 +127,11 @@ public sealed class ChatFormat
     {
         var element = JsonValues.Parse(json.Length == 0 ? "{}" : json, field);
         return element.ValueKind == JsonValueKind.Object ? element.EnumerateObject() : throw LrtMeshException.Invalid(field, "must be a JSON object");
+    }
+
+    /// <summary>Shows one time, so that renderings differ in nothing else.</summary>
+    private sealed class StoppedClock(DateTimeOffset now) : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => now;
     }
 }
