@@ -60,10 +60,10 @@ public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistr
                 }
 
                 var folder = ModelFolder.Find(source.Location);
-                var model = LoadedModel.Load(source.Name, folder, options.Dtype, options.Serving);
+                var model = LoadedModel.Load(source.Name, folder, options.Dtype, options.Device, options.Serving);
                 models.Add(source.Name, model);
                 var loaded = model.Description;
-                ExtractionLog.Loaded(logger, source.Name, loaded.Parameters, loaded.WeightDtype, loaded.DtypeReason, folder);
+                ExtractionLog.Loaded(logger, source.Name, loaded.Parameters, loaded.WeightDtype, loaded.DtypeReason, loaded.Device, loaded.DeviceReason, folder);
             }
         }
         catch

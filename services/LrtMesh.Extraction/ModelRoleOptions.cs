@@ -36,12 +36,15 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>The type to compute them in; default is auto.</summary>
     public ComputeDtype Dtype { get; init; }
 
+    /// <summary>Where to compute them, as <see cref="DeviceChoice.Form"/> says.</summary>
+    public string Device { get; init; } = DeviceChoice.Auto;
+
     /// <summary>How they serve generation.</summary>
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
-    /// <c>dtype</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
+    /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
@@ -67,6 +70,7 @@ public sealed record ModelRoleOptions : RoleOptions
                 Deterministic = settings.Flag("deterministic"),
             },
             Dtype = settings.OneOf<ComputeDtype>("dtype"),
+            Device = settings.Optional("device") ?? DeviceChoice.Auto,
         };
         settings.Check();
         return options;

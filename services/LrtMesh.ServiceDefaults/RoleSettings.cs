@@ -54,6 +54,9 @@ public sealed class RoleSettings
         return text;
     }
 
+    /// <summary>A text; null where it is not given.</summary>
+    public string? Optional(string name) => _configuration[name];
+
     /// <summary>A folder that is there; null where it is not given.</summary>
     public string? Folder(string name)
     {

@@ -69,6 +69,13 @@ internal static class UpCommand
         DefaultValueFactory = _ => ComputeDtype.Auto,
     };
 
+    private static readonly Option<string> Device = new("--device")
+    {
+        Description = $"Where to compute models: {DeviceChoice.Form}.",
+        HelpName = "DEVICE",
+        DefaultValueFactory = _ => DeviceChoice.Auto,
+    };
+
     private static readonly Option<string?> Endpoints = new("--endpoints")
     {
         Description = "With --role mapping: URLs of the roles that serve hidden states, separated by commas. Default: those in the profile.",
@@ -86,7 +93,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Device, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -143,6 +150,7 @@ internal static class UpCommand
                 Deterministic = parsed.GetValue(Deterministic),
             },
             Dtype = parsed.GetValue(Dtype),
+            Device = parsed.GetValue(Device)!,
             Endpoints = () => uris ?? MeshProfile.Read(profile).Endpoints,
         };
     }
@@ -178,7 +186,7 @@ internal static class UpCommand
         {
             if (role is not null)
             {
-                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => $"{model.Name} ({$"{model.Description.WeightDtype}".ToLowerInvariant()}; {model.Description.DtypeReason})"));
+                var models = name == "mapping" ? "maps and vectors" : string.Join(", ", role.Service<ModelRegistry>().All.Select(model => $"{model.Name} ({$"{model.Description.WeightDtype}".ToLowerInvariant()}; {model.Description.DtypeReason}; {model.Description.Device})"));
                 Console.WriteLine($"{name,-11} {AddressOf(role),-28} {models}");
             }
         }

@@ -38,6 +38,9 @@ public sealed record UpOptions
     /// <summary>The type to compute models in.</summary>
     public ComputeDtype Dtype { get; init; }
 
+    /// <summary>Where to compute models, as <see cref="DeviceChoice.Form"/> says.</summary>
+    public string Device { get; init; } = DeviceChoice.Auto;
+
     /// <summary>How the generation role serves its models.</summary>
     public ServingOptions Serving { get; init; } = new();
 

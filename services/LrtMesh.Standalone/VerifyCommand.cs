@@ -38,6 +38,13 @@ internal static class VerifyCommand
         DefaultValueFactory = _ => "float32",
     };
 
+    private static readonly Option<string> Device = new("--device")
+    {
+        Description = $"Where to compute: {DeviceChoice.Form}.",
+        HelpName = "DEVICE",
+        DefaultValueFactory = _ => "cpu",
+    };
+
     private static readonly Option<double> Absolute = new("--atol")
     {
         Description = "Allowed difference in float32, absolute part: |got - expected| <= atol + rtol * |expected|.",
@@ -94,7 +101,7 @@ internal static class VerifyCommand
             lrtmesh verify --chat FILE                        chat templates against known renderings
             """)
         {
-            Model, Expected, Dtype, Absolute, Relative, TokenizerFolder, Cases, Chat, Json,
+            Model, Expected, Dtype, Device, Absolute, Relative, TokenizerFolder, Cases, Chat, Json,
         };
         Dtype.AcceptOnlyFromAmong([.. Types.Keys]);
         command.Validators.Add(result =>
@@ -142,7 +149,7 @@ internal static class VerifyCommand
         var weights = Types[parsed.GetValue(Dtype)!];
         var tolerance = weights == ScalarType.Float32 ? new Tolerance(parsed.GetValue(Absolute), parsed.GetValue(Relative)) : Tolerance.For(weights);
         var clock = Stopwatch.StartNew();
-        var report = CheckpointComparison.Run(ModelFolder.Find(parsed.GetValue(Model)!), parsed.GetValue(Expected)!.FullName, weights, tolerance);
+        var report = CheckpointComparison.Run(ModelFolder.Find(parsed.GetValue(Model)!), parsed.GetValue(Expected)!.FullName, weights, tolerance, DeviceChoice.Make(parsed.GetValue(Device)!).Device);
         return Report(console, report, parsed.GetValue(Dtype)!, tolerance, clock.Elapsed, json);
     }
 

@@ -58,6 +58,7 @@ internal static class ModelsCommand
                 WeightDtype = $"{located.Model.WeightDtype}".ToLowerInvariant(),
                 located.Model.DtypeReason,
                 located.Model.Device,
+                located.Model.DeviceReason,
                 located.Model.TokenizerDigest,
             }),
         });

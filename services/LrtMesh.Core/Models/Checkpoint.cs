@@ -13,9 +13,15 @@ public static class Checkpoint
     /// <summary>Reads a checkpoint.</summary>
     /// <param name="folder">Its folder.</param>
     /// <param name="dtype">Float32 or bfloat16, or int8: the type of the products' weights.</param>
+    /// <param name="device">Where it will be computed; null: on the CPU.</param>
     /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
-    public static Decoder Load(string folder, ScalarType dtype)
+    public static Decoder Load(string folder, ScalarType dtype, Device? device = null)
     {
+        if (dtype == ScalarType.Int8 && device is not null && device.type != TorchSharp.DeviceType.CPU)
+        {
+            throw LrtMeshException.Invalid("dtype", "int8 is computed on a CPU alone; on a GPU use float32, bfloat16 or auto");
+        }
+
         var (family, config) = Family.ReadFolder(folder);
         using var files = CheckpointFiles.Open(folder);
         family = family with { Names = family.Names.AsIn(files.Names) };
@@ -23,6 +29,7 @@ public static class Checkpoint
         var weights = ReadWeights(family, config, files, dtype);
         try
         {
+            weights = weights.To(device ?? CPU);
             return new Decoder(config, weights);
         }
         catch

@@ -53,9 +53,17 @@ public sealed record DtypeChoice(ScalarType Weights, string Reason)
     public static ScalarType ActivationsOf(ScalarType weights) => weights == ScalarType.Int8 ? ScalarType.BFloat16 : weights;
 
     /// <summary>Chooses for a checkpoint; <see cref="ComputeDtype.Auto"/> reads its headers and may time a product.</summary>
+    /// <param name="wish">What is asked for.</param>
+    /// <param name="folder">The checkpoint.</param>
+    /// <param name="device">Where the model will be.</param>
     /// <exception cref="LrtMeshException">The checkpoint is unreadable or damaged.</exception>
-    public static DtypeChoice Make(ComputeDtype wish, string folder)
+    public static DtypeChoice Make(ComputeDtype wish, string folder, Device device)
     {
+        if (device.type == TorchSharp.DeviceType.CUDA)
+        {
+            return OnGpu(wish, folder);
+        }
+
         if (wish != ComputeDtype.Auto)
         {
             return Asked(wish);
@@ -106,6 +114,20 @@ public sealed record DtypeChoice(ScalarType Weights, string Reason)
         return new(
             times >= WorthIt ? ScalarType.BFloat16 : ScalarType.Float32,
             FormattableString.Invariant($"auto: a product of {Rows} rows in bfloat16 was {times:F1} times as fast as in float32"));
+    }
+
+    /// <summary>On a GPU auto takes bfloat16 but where float32 loses nothing of what is stored, or costs little.</summary>
+    private static DtypeChoice OnGpu(ComputeDtype wish, string folder)
+    {
+        if (wish != ComputeDtype.Auto)
+        {
+            return Asked(wish);
+        }
+
+        using var files = CheckpointFiles.Open(folder);
+        return files.Holds(ScalarType.Float32) ? new(ScalarType.Float32, "auto: stored in float32")
+            : files.Elements < SmallModel ? new(ScalarType.Float32, FormattableString.Invariant($"auto: under {SmallModel / 1e6:F0} million parameters"))
+            : new(ScalarType.BFloat16, "auto: on a GPU");
     }
 
     private static DtypeChoice Asked(ComputeDtype wish) => new(

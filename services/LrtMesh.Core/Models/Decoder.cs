@@ -12,6 +12,7 @@ public sealed class Decoder : IDisposable
     private readonly jit.CompilationUnit _script;
     private readonly Angles? _angles; // null where positions are learned
     private readonly Angles? _localAngles; // of blocks with a window; null: the same
+    private readonly Device _device;
     private readonly int? _window; // the same in every block that has one
 
     /// <summary>A decoder over weights, which it owns.</summary>
@@ -27,12 +28,13 @@ public sealed class Decoder : IDisposable
 
         Config = config;
         Weights = weights;
+        _device = weights.Device;
         _window = config.Windows.Distinct().SingleOrDefault(window => window is not null);
         _script = DecoderScript.Compile(config, int8);
         if (config.RotatedWidth > 0)
         {
-            _angles = new Angles(config, config.RopeTheta, config.RopeScaling);
-            _localAngles = config.LocalRopeTheta is { } theta ? new Angles(config, theta, config.LocalRopeScaling) : null;
+            _angles = new Angles(config, config.RopeTheta, config.RopeScaling, _device);
+            _localAngles = config.LocalRopeTheta is { } theta ? new Angles(config, theta, config.LocalRopeScaling, _device) : null;
         }
     }
 
@@ -45,7 +47,7 @@ public sealed class Decoder : IDisposable
     /// <summary>The residual stream that enters block 0, of sequences that start at position 0.</summary>
     /// <param name="ids">[batch, seq], int64.</param>
     /// <returns>[batch, seq, width], float32.</returns>
-    public Tensor Embed(Tensor ids) => Embed(ids, arange(ids.size(1), ScalarType.Int64).unsqueeze(0));
+    public Tensor Embed(Tensor ids) => Embed(ids.to(_device), arange(ids.size(1), ScalarType.Int64, _device).unsqueeze(0));
 
     /// <summary>Reads whole sequences from position 0, all tokens attended causally, without a cache.</summary>
     /// <param name="ids">
@@ -59,12 +61,12 @@ public sealed class Decoder : IDisposable
         var length = (int)ids.size(1);
         var angles = _angles?.Of(length, length > Config.AngleSwitch);
         var localAngles = _localAngles?.Of(length, isLong: false) ?? angles;
-        var positions = arange(length, ScalarType.Int64);
+        var positions = arange(length, ScalarType.Int64, _device);
         // A mask only where something but causality is asked for: without one attention is faster.
         var capped = Config.AttentionSoftcap is not null;
         var mask = capped ? Mask(positions, positions, window: null) : null; // [1, 1, seq, seq]
         var windowMask = _window < length ? Mask(positions, positions, _window) : mask;
-        var hidden = Embed(ids, positions.unsqueeze(0)); // [batch, seq, width]
+        var hidden = Embed(ids.to(_device), positions.unsqueeze(0)); // [batch, seq, width]
         for (var layer = 0; layer < Config.Layers; layer++)
         {
             var windowed = Config.WindowOf(layer) is not null;
@@ -98,12 +100,13 @@ public sealed class Decoder : IDisposable
     /// <returns>The residual stream after the last block, [batch, seq, width].</returns>
     public Tensor Advance(Tensor ids, Tensor positions, KvCache cache, int firstSlot, int reach, Tap? tap, IReadOnlyList<int>? lengths = null)
     {
+        (ids, positions) = (ids.to(_device), positions.to(_device));
         var batch = ids.size(0);
         var longOnes = (lengths ?? [.. Enumerable.Repeat(reach, (int)batch)]).Select(length => length > Config.AngleSwitch).ToArray();
-        var angles = _angles?.At(positions, longOnes);
-        var localAngles = _localAngles?.At(positions, new bool[batch]) ?? angles;
-        var slots = arange(firstSlot, firstSlot + batch, ScalarType.Int64).unsqueeze(1); // [batch, 1]
-        var keys = arange(reach, ScalarType.Int64);
+        var angles = _angles?.At(positions, cache.Capacity, longOnes);
+        var localAngles = _localAngles?.At(positions, cache.Capacity, new bool[batch]) ?? angles;
+        var slots = arange(firstSlot, firstSlot + batch, ScalarType.Int64, _device).unsqueeze(1); // [batch, 1]
+        var keys = arange(reach, ScalarType.Int64, _device);
         var mask = Mask(positions, keys, window: null); // [batch, 1, seq, reach]
         var windowMask = _window < reach ? Mask(positions, keys, _window) : mask;
         var hidden = Embed(ids, positions); // [batch, seq, width]
@@ -176,10 +179,10 @@ public sealed class Decoder : IDisposable
     }
 
     /// <summary>The angles of one kind of block: one table, and another for long sequences where the model has them.</summary>
-    private sealed class Angles(ModelConfig config, double theta, RopeScaling? scaling) : IDisposable
+    private sealed class Angles(ModelConfig config, double theta, RopeScaling? scaling, Device device) : IDisposable
     {
-        private readonly RotaryTable _table = Table(config, theta, scaling, isLong: false);
-        private readonly RotaryTable? _long = scaling is LongRopeScaling ? Table(config, theta, scaling, isLong: true) : null;
+        private readonly RotaryTable _table = Table(config, theta, scaling, isLong: false, device);
+        private readonly RotaryTable? _long = scaling is LongRopeScaling ? Table(config, theta, scaling, isLong: true, device) : null;
 
         /// <summary>Of the positions 0 to <paramref name="length"/> − 1, [1, seq, 1, rotated].</summary>
         public (Tensor Cos, Tensor Sin) Of(int length, bool isLong)
@@ -188,10 +191,9 @@ public sealed class Decoder : IDisposable
             return (cos.narrow(0, 0, length).view(1, length, 1, -1), sin.narrow(0, 0, length).view(1, length, 1, -1));
         }
 
-        /// <summary>Of the positions given, [batch, seq, 1, rotated].</summary>
-        public (Tensor Cos, Tensor Sin) At(Tensor positions, bool[] longOnes)
+        /// <summary>Of the positions given, all below <paramref name="reach"/>, [batch, seq, 1, rotated].</summary>
+        public (Tensor Cos, Tensor Sin) At(Tensor positions, int reach, bool[] longOnes)
         {
-            var reach = (int)positions.max().item<long>() + 1;
             if (_long is null || !longOnes.Contains(true))
             {
                 return Rows(_table, positions, reach);
@@ -204,7 +206,7 @@ public sealed class Decoder : IDisposable
             }
 
             var (cos, sin) = Rows(_table, positions, reach);
-            var isLong = tensor(longOnes).view(-1, 1, 1, 1);
+            var isLong = tensor(longOnes, device: positions.device).view(-1, 1, 1, 1);
             return (where(isLong, longCos, cos), where(isLong, longSin, sin));
         }
 
@@ -214,8 +216,8 @@ public sealed class Decoder : IDisposable
             _long?.Dispose();
         }
 
-        private static RotaryTable Table(ModelConfig config, double theta, RopeScaling? scaling, bool isLong) => new(
-            RopeScaling.Frequencies(theta, config.RotatedWidth, scaling, isLong), scaling?.Magnitude ?? 1, config.Context);
+        private static RotaryTable Table(ModelConfig config, double theta, RopeScaling? scaling, bool isLong, Device device) => new(
+            RopeScaling.Frequencies(theta, config.RotatedWidth, scaling, isLong), scaling?.Magnitude ?? 1, config.Context, device);
 
         private static (Tensor Cos, Tensor Sin) Rows(RotaryTable table, Tensor positions, int reach)
         {

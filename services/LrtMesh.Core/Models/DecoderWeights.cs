@@ -31,6 +31,33 @@ public sealed record DecoderWeights(
     /// <summary>The type of products' inputs and outputs, and of the KV cache.</summary>
     public ScalarType Activations => DtypeChoice.ActivationsOf(Head.dtype);
 
+    /// <summary>Where they are.</summary>
+    public Device Device => Embedding.device;
+
+    /// <summary>Moves them to a device, one after the other, and gives back what they took where they were; these are then no longer used.</summary>
+    public DecoderWeights To(Device device)
+    {
+        if (device.type == Device.type)
+        {
+            return this;
+        }
+
+        var moved = new Dictionary<Tensor, Tensor>(ReferenceEqualityComparer.Instance);
+        Tensor? Move(Tensor? tensor)
+        {
+            if (tensor is null || moved.TryGetValue(tensor, out var there))
+            {
+                return tensor is null ? null : moved[tensor]; // a tied head moves with the embedding
+            }
+
+            return moved[tensor] = tensor.to(device, disposeAfter: true).DetachFromDisposeScope();
+        }
+
+        return new(
+            Move(Embedding)!, [.. Blocks.Select(block => block.Each(Move))], Move(FinalNorm)!, Move(Head)!, Move(FinalNormBias), Move(Positions),
+            Move(EmbeddingScale), Move(HeadScale));
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -89,6 +116,12 @@ public sealed record BlockWeights(
 
     /// <summary>What int8 outputs are multiplied by; null where weights are not int8.</summary>
     public IEnumerable<Tensor?> Scales => [QkvScale, AttentionOutputScale, GateUpScale, DownScale];
+
+    /// <summary>A block of what is made of each tensor.</summary>
+    internal BlockWeights Each(Func<Tensor?, Tensor?> of) => new(
+        of(AttentionNorm), of(Qkv)!, of(AttentionOutput)!, of(MlpNorm), of(GateUp)!, of(Down)!, of(AttentionNormBias), of(QkvBias), of(QueryNorm), of(KeyNorm),
+        of(AttentionOutputBias), of(AttentionOutputNorm), of(MlpNormBias), of(GateUpBias), of(DownBias), of(MlpOutputNorm),
+        of(QkvScale), of(AttentionOutputScale), of(GateUpScale), of(DownScale));
 
     /// <summary>Every tensor with its name here, in the order in which the block's script takes them.</summary>
     internal IEnumerable<(string Name, Tensor Tensor)> Parts

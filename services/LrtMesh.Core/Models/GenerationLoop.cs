@@ -42,7 +42,7 @@ internal sealed class GenerationLoop : IDisposable
         var config = decoder.Config;
         var bytesPerToken = KvCache.BytesPerToken(config, SafetensorsType.Of(decoder.Weights.Activations).Bits / 8);
         // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
-        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations);
+        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations, decoder.Weights.Device);
         _maxTokens = options.KvCacheBytes / bytesPerToken;
         if (_maxTokens < LeastTokens)
         {
@@ -51,7 +51,7 @@ internal sealed class GenerationLoop : IDisposable
         }
 
         _prefixes = new PrefixCache(bytesPerToken, options.PrefixCacheBytes);
-        _table = new SteeringTable(config.Width);
+        _table = new SteeringTable(config.Width, decoder.Weights.Device);
         _endOfSequence = [.. config.EndOfSequence];
         _queue = new GenerationQueue(generation => new LiveSequence(generation, _table, config.Layers));
     }
@@ -289,7 +289,7 @@ internal sealed class GenerationLoop : IDisposable
         long[] ids = [.. sequences.Select(s => (long)s.Tokens[s.Cached])];
         long[] positions = [.. sequences.Select(s => (long)s.Cached)];
         var hidden = Advance(sequences, first, ids, positions, [.. sequences.Select(_ => 1)]); // [count, 1, width]
-        Choose(first, _decoder.Logits(hidden.squeeze(1)).Floats().ToArray());
+        Choose(first, _decoder.Logits(hidden.squeeze(1)).cpu().Floats().ToArray());
     }
 
     /// <summary>

@@ -10,12 +10,19 @@ public sealed class KvCache : IDisposable
 {
     private readonly ModelConfig _config;
     private readonly ScalarType _dtype;
+    private readonly Device _device;
     private Tensor[] _keys;
     private Tensor[] _values;
 
     /// <summary>Takes memory for <paramref name="slots"/> sequences of <paramref name="capacity"/> tokens.</summary>
-    public KvCache(ModelConfig config, int slots, int capacity, ScalarType dtype)
+    /// <param name="config">The model.</param>
+    /// <param name="slots">Sequences.</param>
+    /// <param name="capacity">Tokens of each.</param>
+    /// <param name="dtype">Of keys and values.</param>
+    /// <param name="device">Where the model is; null: on the CPU.</param>
+    public KvCache(ModelConfig config, int slots, int capacity, ScalarType dtype, Device? device = null)
     {
+        _device = device ?? CPU;
         _config = config;
         _dtype = dtype;
         Slots = slots;
@@ -114,5 +121,5 @@ public sealed class KvCache : IDisposable
 
     /// <summary>Zeros, not what was in memory: a position not written yet has weight 0, and 0 times NaN is NaN.</summary>
     private Tensor Allocate(int slots, int capacity) =>
-        zeros([slots, capacity, _config.KvHeads, _config.HeadWidth], _dtype).DetachFromDisposeScope();
+        zeros([slots, capacity, _config.KvHeads, _config.HeadWidth], _dtype, _device).DetachFromDisposeScope();
 }

@@ -25,7 +25,7 @@ public sealed class LoadedModel : IDisposable
     private readonly ModelThread _thread;
     private bool _disposed;
 
-    private LoadedModel(string name, Decoder decoder, DtypeChoice dtype, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
+    private LoadedModel(string name, Decoder decoder, DtypeChoice dtype, DeviceChoice device, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
     {
         Name = name;
         Tokenizer = tokenizer;
@@ -33,7 +33,7 @@ public sealed class LoadedModel : IDisposable
         _decoder = decoder;
         _loop = new GenerationLoop(decoder, serving);
         _thread = new ModelThread(name, _loop);
-        Description = Describe(digest, dtype);
+        Description = Describe(digest, dtype, device);
     }
 
     /// <summary>The name by which requests refer to it.</summary>
@@ -58,14 +58,16 @@ public sealed class LoadedModel : IDisposable
     /// <param name="name">The name by which requests will refer to it.</param>
     /// <param name="folder">A folder in Hugging Face layout.</param>
     /// <param name="dtype">The type to compute in.</param>
+    /// <param name="device">Where to compute, as <see cref="DeviceChoice.Form"/> says.</param>
     /// <param name="serving">How it serves generation; null: as by default.</param>
     /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor.</exception>
-    public static LoadedModel Load(string name, string folder, ComputeDtype dtype = ComputeDtype.Auto, ServingOptions? serving = null)
+    public static LoadedModel Load(string name, string folder, ComputeDtype dtype = ComputeDtype.Auto, string device = "cpu", ServingOptions? serving = null)
     {
         var tokenizer = Tokenizer.Load(folder);
         var chat = ChatFormat.Load(folder);
-        var choice = DtypeChoice.Make(dtype, folder);
-        var decoder = Checkpoint.Load(folder, choice.Weights);
+        var where = DeviceChoice.Make(device);
+        var choice = DtypeChoice.Make(dtype, folder, where.Device);
+        var decoder = Checkpoint.Load(folder, choice.Weights, where.Device);
         if (tokenizer.VocabularySize > decoder.Config.Vocabulary)
         {
             decoder.Dispose();
@@ -74,7 +76,7 @@ public sealed class LoadedModel : IDisposable
                 $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
         }
 
-        return new LoadedModel(name, decoder, choice, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
+        return new LoadedModel(name, decoder, choice, where, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
     }
 
     /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
@@ -131,8 +133,8 @@ public sealed class LoadedModel : IDisposable
             var tap = positions.Length == 0 ? null : new ReplaceTap(layer, tensor(positions), tensor(states, positions.Length, _decoder.Config.Width));
             var logits = _decoder.Logits(_decoder.Read(ids, tap)).squeeze(0); // [seq, vocabulary]
             var next = ids.view(-1, 1).narrow(0, 1, sequence.Count - 1); // [seq - 1, 1]
-            var losses = logits.narrow(0, 0, sequence.Count - 1).to_type(ScalarType.Float32).log_softmax(-1).gather(1, next).neg();
-            return losses.contiguous().Floats().ToArray();
+            var losses = logits.narrow(0, 0, sequence.Count - 1).to_type(ScalarType.Float32).log_softmax(-1).gather(1, next.to(logits.device)).neg();
+            return losses.cpu().contiguous().Floats().ToArray();
         },
         cancellation);
 
@@ -209,7 +211,7 @@ public sealed class LoadedModel : IDisposable
         var width = _decoder.Config.Width;
         for (var layer = 0; layer < layers.Count; layer++)
         {
-            var states = tap[layers[layer]].Floats(); // [batch, length, width]
+            var states = tap[layers[layer]].cpu().Floats(); // [batch, length, width]
             for (var row = 0; row < batch.Count; row++)
             {
                 take(batch[row], layer, states.Slice(row * length * width, sequences[batch[row]].Count * width));
@@ -217,7 +219,7 @@ public sealed class LoadedModel : IDisposable
         }
     }
 
-    private Model Describe(string digest, DtypeChoice dtype) => new()
+    private Model Describe(string digest, DtypeChoice dtype, DeviceChoice device) => new()
     {
         Name = Name,
         Digest = digest,
@@ -230,7 +232,8 @@ public sealed class LoadedModel : IDisposable
         ComputeDtype = dtype.Activations == ScalarType.Float32 ? Dtype.Float32 : Dtype.Bfloat16,
         WeightDtype = dtype.Contract,
         DtypeReason = dtype.Reason,
-        Device = "cpu",
+        Device = device.Device.ToString(),
+        DeviceReason = device.Reason,
         TokenizerDigest = Tokenizer.Digest,
     };
 

@@ -10,5 +10,5 @@ internal sealed class ReplaceTap(int replacedLayer, Tensor positions, Tensor sta
 {
     /// <inheritdoc/>
     public override Tensor AfterBlock(int layer, Tensor hidden) =>
-        layer == replacedLayer ? hidden.index_copy(1, positions, states.to_type(hidden.dtype).unsqueeze(0)) : hidden;
+        layer == replacedLayer ? hidden.index_copy(1, positions.to(hidden.device), states.to(hidden.dtype, hidden.device).unsqueeze(0)) : hidden;
 }

@@ -9,6 +9,7 @@ namespace LrtMesh.Core.Models;
 /// <param name="frequencies">Radians a position, [width/2].</param>
 /// <param name="magnitude">Multiplies both.</param>
 /// <param name="context">Positions at most.</param>
+/// <param name="device">Where the model is.</param>
 internal sealed class RotaryTable : IDisposable
 {
     private const int FirstReach = 64;
@@ -16,12 +17,13 @@ internal sealed class RotaryTable : IDisposable
     private readonly double[] _frequencies;
     private readonly double _magnitude;
     private readonly int _context;
+    private readonly Device _device;
     private Tensor _cos; // [reached, width]
     private Tensor _sin; // [reached, width]
 
-    public RotaryTable(double[] frequencies, double magnitude, int context)
+    public RotaryTable(double[] frequencies, double magnitude, int context, Device device)
     {
-        (_frequencies, _magnitude, _context) = (frequencies, magnitude, context);
+        (_frequencies, _magnitude, _context, _device) = (frequencies, magnitude, context, device);
         (_cos, _sin) = Compute(Math.Min(FirstReach, context));
     }
 
@@ -49,7 +51,7 @@ internal sealed class RotaryTable : IDisposable
         var angles = arange(reach, ScalarType.Float64).unsqueeze(1) * tensor(_frequencies, ScalarType.Float64); // [reach, width/2]
         var both = cat([angles, angles], -1);
         return (
-            (both.cos() * _magnitude).to(ScalarType.Float32).DetachFromDisposeScope(),
-            (both.sin() * _magnitude).to(ScalarType.Float32).DetachFromDisposeScope());
+            (both.cos() * _magnitude).to(ScalarType.Float32, _device).DetachFromDisposeScope(),
+            (both.sin() * _magnitude).to(ScalarType.Float32, _device).DetachFromDisposeScope());
     }
 }

@@ -39,7 +39,7 @@ internal sealed class BatchSteering
     {
         foreach (var (lane, rows) in _lanes.Zip(_rows.Values))
         {
-            var (norms, projections, holds) = (lane.Norms(), lane.Projections(), lane.Condition?.Holds.data<long>().ToArray());
+            var (norms, projections, holds) = (lane.Norms(), lane.Projections(), lane.Condition?.Holds.cpu().data<long>().ToArray());
             for (var at = 0; at < norms.Length; at++)
             {
                 if (rows.Tokens[at] is { } row)

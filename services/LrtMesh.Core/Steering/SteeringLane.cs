@@ -25,10 +25,10 @@ public sealed class SteeringLane(int layer, long[] rows, LaneCondition? conditio
     public LaneCondition? Condition => condition;
 
     /// <summary>Lengths of the hidden states before the change, [batch·seq].</summary>
-    public float[] Norms() => _norms!.Floats().ToArray();
+    public float[] Norms() => _norms!.cpu().Floats().ToArray();
 
     /// <summary>For each table of directions taken out, the projections of the hidden states on them, [batch·seq].</summary>
-    public float[][] Projections() => [.. _projections.Select(projections => projections.Floats().ToArray())];
+    public float[][] Projections() => [.. _projections.Select(projections => projections.cpu().Floats().ToArray())];
 
     /// <summary>Steers the layer's output.</summary>
     /// <param name="table">The table.</param>
@@ -37,7 +37,7 @@ public sealed class SteeringLane(int layer, long[] rows, LaneCondition? conditio
     {
         var before = linalg.norm(hidden, dims: [-1L], keepdim: true); // [batch, seq, 1]
         _norms = before.flatten();
-        var at = tensor(rows, ScalarType.Int64);
+        var at = tensor(rows, ScalarType.Int64, hidden.device);
         at = condition is null ? at : at * condition.Holds;
         var removed = table.Removed(layer);
         _projections = new Tensor[removed.Count];
@@ -81,9 +81,9 @@ public sealed class LaneCondition(int layer, float[] probes, long[] probe, float
     public void Look(Tensor hidden)
     {
         var width = hidden.size(-1);
-        var directions = tensor(probes, probes.Length / width, width).index_select(0, tensor(probe, ScalarType.Int64));
-        var beyond = (hidden.reshape(-1, width) * directions).sum(-1) - tensor(thresholds); // [batch·seq]
-        var sign = tensor(signs);
+        var directions = tensor(probes, probes.Length / width, width, device: hidden.device).index_select(0, tensor(probe, ScalarType.Int64, hidden.device));
+        var beyond = (hidden.reshape(-1, width) * directions).sum(-1) - tensor(thresholds, device: hidden.device); // [batch·seq]
+        var sign = tensor(signs, device: hidden.device);
         Holds = (((sign > 0) & (beyond >= 0)) | ((sign < 0) & (beyond < 0))).to(ScalarType.Int64);
     }
 }

@@ -11,7 +11,9 @@ namespace LrtMesh.Core.Steering;
 /// third where one token has two, with the same rows; a row of zeros there takes nothing out. Where tokens keep their length, one
 /// more says which. Lives on the model thread.
 /// </summary>
-public sealed class SteeringTable(int width) : IDisposable
+/// <param name="width">Of the model.</param>
+/// <param name="device">Where the model is; null: on the CPU.</param>
+public sealed class SteeringTable(int width, Device? device = null) : IDisposable
 {
     private const int InitialRows = 16;
 
@@ -25,7 +27,7 @@ public sealed class SteeringTable(int width) : IDisposable
     {
         if (!_layers.TryGetValue(layer, out var table))
         {
-            _layers[layer] = table = new LayerTable(width);
+            _layers[layer] = table = new LayerTable(width, device ?? CPU);
         }
 
         return table.Acquire(change);
@@ -64,13 +66,13 @@ public sealed class SteeringTable(int width) : IDisposable
         _layers.Clear();
     }
 
-    private sealed class LayerTable(int width) : IDisposable
+    private sealed class LayerTable(int width, Device device) : IDisposable
     {
         private readonly Stack<int> _free = new(Enumerable.Range(1, InitialRows - 1).Reverse());
         private readonly List<Tensor> _removed = [];
         private int _used;
 
-        public Tensor Added { get; private set; } = zeros(InitialRows, width).DetachFromDisposeScope();
+        public Tensor Added { get; private set; } = zeros(InitialRows, width, device: device).DetachFromDisposeScope();
 
         public IReadOnlyList<Tensor> Removed => _removed;
 
@@ -85,30 +87,26 @@ public sealed class SteeringTable(int width) : IDisposable
 
             while (_removed.Count < change.Removed.Count)
             {
-                _removed.Add(zeros(Added.size(0), width).DetachFromDisposeScope());
+                _removed.Add(zeros(Added.size(0), width, device: device).DetachFromDisposeScope());
             }
 
             var row = _free.Pop();
             _used++;
-            change.Added.CopyTo(Row(Added, row));
+            Write(Added, row, change.Added);
             for (var i = 0; i < _removed.Count; i++)
             {
                 // The row may hold what was taken out of somebody else's token.
-                Row(_removed[i], row).Clear();
-                if (i < change.Removed.Count)
-                {
-                    change.Removed[i].CopyTo(Row(_removed[i], row));
-                }
+                Write(_removed[i], row, i < change.Removed.Count ? change.Removed[i] : new float[width]);
             }
 
             if (change.PreservesNorm && Preserved is null)
             {
-                Preserved = zeros(Added.size(0), 1).DetachFromDisposeScope();
+                Preserved = zeros(Added.size(0), 1, device: device).DetachFromDisposeScope();
             }
 
             if (Preserved is not null)
             {
-                Preserved.Floats()[row] = change.PreservesNorm ? 1 : 0;
+                Write(Preserved, row, [change.PreservesNorm ? 1 : 0]);
             }
 
             return row;
@@ -128,7 +126,18 @@ public sealed class SteeringTable(int width) : IDisposable
             Preserved?.Dispose();
         }
 
-        private Span<float> Row(Tensor table, int row) => table.Floats().Slice(row * width, width);
+        private static void Write(Tensor table, int row, float[] values)
+        {
+            if (table.device_type == TorchSharp.DeviceType.CPU)
+            {
+                values.CopyTo(table.Floats()[(row * values.Length)..]);
+                return;
+            }
+
+            using var target = table[row];
+            using var source = tensor(values);
+            target.copy_(source).Dispose();
+        }
 
         private void Grow()
         {
@@ -150,7 +159,7 @@ public sealed class SteeringTable(int width) : IDisposable
         private static Tensor Grown(Tensor old)
         {
             var rows = old.size(0);
-            var grown = zeros(2 * rows, old.size(1)).DetachFromDisposeScope();
+            var grown = zeros(2 * rows, old.size(1), device: old.device).DetachFromDisposeScope();
             using (var part = grown.narrow(0, 0, rows))
             {
                 part.copy_(old).Dispose();

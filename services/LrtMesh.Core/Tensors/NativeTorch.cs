@@ -9,6 +9,21 @@ public static partial class NativeTorch
 {
     private const string FileName = "libLibTorchSharp.so";
 
+    private static readonly string CudaPath = Path.Combine(AppContext.BaseDirectory, "libtorch_cuda.so");
+
+    // Torch learns of GPUs by this library's being in the process. Only where it lies beside the program is it asked for: TorchSharp would look for it elsewhere.
+    private static readonly Lazy<bool> LoadedCuda = new(static () =>
+    {
+        EnsureLoaded();
+        if (!File.Exists(CudaPath))
+        {
+            return false;
+        }
+
+        Load(CudaPath);
+        return torch.cuda.is_available();
+    });
+
     private static readonly Lazy<bool> Loaded = new(static () =>
     {
         Load(Path.Combine(AppContext.BaseDirectory, FileName));
@@ -21,6 +36,14 @@ public static partial class NativeTorch
     /// <summary>Loads torch and sets its thread count to the CPUs this process may use. Call it before torch's first use.</summary>
     /// <exception cref="LrtMeshException">FailedPrecondition: the library or something that it needs is missing or too old.</exception>
     public static void EnsureLoaded() => _ = Loaded.Value;
+
+    /// <summary>GPUs that torch can compute on in this process.</summary>
+    public static int Gpus => LoadedCuda.Value ? torch.cuda.device_count() : 0;
+
+    /// <summary>Why there are none.</summary>
+    public static string WhyNoGpu => File.Exists(CudaPath)
+        ? "torch finds no GPU here (is there a driver that is new enough, and is CUDA_VISIBLE_DEVICES right?)"
+        : "this build has torch for CPUs alone; build with -p:Torch=cuda for GPUs";
 
     /// <summary>
     /// Loads one library by its full path. TorchSharp's own loading then finds it in the process; left to itself it would

@@ -31,13 +31,14 @@ public sealed class CheckpointComparison
     /// <param name="expected">The safetensors file of the reference.</param>
     /// <param name="weights">The type to compute in: float32, bfloat16 or int8.</param>
     /// <param name="tolerance">How far numbers may differ; token ids may not where each number is judged.</param>
+    /// <param name="device">Where to compute; null: on the CPU.</param>
     /// <exception cref="LrtMeshException">Either cannot be read, or they do not belong together.</exception>
     /// <remarks>1. Hidden states and logits. 2. Greedy continuations. 3. Steered and ablated logits.</remarks>
-    public static CheckpointReport Run(string folder, string expected, ScalarType weights, Tolerance tolerance)
+    public static CheckpointReport Run(string folder, string expected, ScalarType weights, Tolerance tolerance, Device? device = null)
     {
         NativeTorch.EnsureLoaded();
         using var inference = inference_mode();
-        using var decoder = Checkpoint.Load(folder, weights);
+        using var decoder = Checkpoint.Load(folder, weights, device);
         using var reference = ReferenceActivations.Open(expected, decoder.Config);
         var comparison = new CheckpointComparison(decoder, reference, tolerance);
 
@@ -82,7 +83,7 @@ public sealed class CheckpointComparison
         }
 
         using var scope = NewDisposeScope();
-        using var table = new SteeringTable(_decoder.Config.Width);
+        using var table = new SteeringTable(_decoder.Config.Width, _decoder.Weights.Device);
         var plan = Plan(steeringOperator);
         var layer = plan.Steerings[0].Layer;
         var rows = new long[_reference.Rows * _reference.Tokens];
@@ -189,6 +190,6 @@ public sealed class CheckpointComparison
     /// <param name="compute">What to compare with it.</param>
     /// <param name="width">Its last dimension.</param>
     private Difference? Compare(string name, Func<Tensor> compute, long width) => _reference.Has(name)
-        ? _tolerance.Compare(name, _reference.Floats(name, _reference.Rows, _reference.Tokens, width), compute().contiguous().Floats())
+        ? _tolerance.Compare(name, _reference.Floats(name, _reference.Rows, _reference.Tokens, width), compute().cpu().contiguous().Floats())
         : null;
 }

@@ -35,7 +35,7 @@ internal static class LoadBench
     private static int Run(string folder, ComputeDtype wish, int rounds, FileInfo? json, CancellationToken cancellation)
     {
         NativeTorch.EnsureLoaded();
-        var choice = DtypeChoice.Make(wish, folder);
+        var choice = DtypeChoice.Make(wish, folder, TorchSharp.torch.CPU);
         var (_, weights, peak) = Load(folder, choice);
         var reads = new double[rounds];
         var loads = new double[rounds];

@@ -73,7 +73,7 @@ public sealed class RopeScalingTests
     {
         NativeTorch.EnsureLoaded();
         using var scope = NewDisposeScope();
-        using var table = new RotaryTable([1, 0.01], magnitude: 1.5, context: 5000);
+        using var table = new RotaryTable([1, 0.01], magnitude: 1.5, context: 5000, CPU);
         table.To(3);
         var (cos, sin) = table.To(4001);
         Assert.Equal(5000, cos.size(0));
