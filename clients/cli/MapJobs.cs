@@ -21,12 +21,29 @@ internal static class MapJobs
             : request.Texts is { } texts ? $"reading {texts.Path} in all models"
             : $"reading {request.Documents.Count} documents in all models";
         var job = await terminal.ProgressAsync(what, report => RunAsync(mapping, request, Report(report), cancellation));
+        Print(terminal.Out, job);
+        return job;
+    }
+
+    /// <summary>What a job has left out, which is nothing as a rule.</summary>
+    private static void Print(IAnsiConsole console, MapJob job)
+    {
         if (job.LeftOutMessages > 0)
         {
-            terminal.Out.MarkupLineInterpolated($"[yellow]{job.LeftOutMessages} messages of chats are left out: a model's chat template does not write their contents as they are.[/]");
+            console.MarkupLineInterpolated($"[yellow]{job.LeftOutMessages} messages of chats are left out: a model's chat template does not write their contents as they are.[/]");
         }
 
-        return job;
+        if (job.RefusedRows > 0)
+        {
+            console.MarkupLineInterpolated($"[yellow]{job.RefusedRows} rows are left out: numbers in them are not finite, or beyond 1e15.[/]");
+        }
+
+        // A map says this itself, of its own two models.
+        ulong paired = job.Rows + job.RefusedRows;
+        foreach (var (model, tokens) in job.Tokens.Where(read => job.Maps.Count == 0 && read.Value > paired).OrderBy(read => read.Key, StringComparer.Ordinal))
+        {
+            console.MarkupLineInterpolated($"paired {(double)paired / tokens:0.0%} of the tokens of {model}");
+        }
     }
 
     private static Action<MapJob> Report(Action<long, long> report) => job =>

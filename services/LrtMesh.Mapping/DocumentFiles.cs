@@ -149,14 +149,11 @@ internal sealed class DocumentFiles
 
                 if (json.RootElement.TryGetProperty("messages", out var messages) && messages.ValueKind == JsonValueKind.Array)
                 {
-                    return new Document
-                    {
-                        Chat = new Chat { Messages = { messages.EnumerateArray().Select(message => new ChatMessage { Role = message.GetProperty("role").GetString(), Content = message.GetProperty("content").GetString() }) } },
-                    };
+                    return new Document { Chat = ChatJson.Parse(json.RootElement, messages) };
                 }
             }
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or ArgumentNullException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw Wrong(file, number, $"cannot be read ({e.Message})");
         }

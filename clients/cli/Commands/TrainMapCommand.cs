@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Google.Protobuf.Collections;
 using LrtMesh.V1;
 using Spectre.Console;
 
@@ -60,6 +61,10 @@ internal static class TrainMapCommand
         AllowMultipleArgumentsPerToken = true,
     };
 
+    private static readonly Option<FileInfo?> Png = new("--png") { Description = "Write held-out R² by dimension of every map of the job as a PNG picture.", HelpName = "FILE" };
+
+    private static readonly Option<FileInfo?> Svg = new("--svg") { Description = "The same as an SVG picture.", HelpName = "FILE" };
+
     public static Command Create()
     {
         var command = new Command("train-map", """
@@ -72,7 +77,7 @@ internal static class TrainMapCommand
             """)
         {
             MapName, Source, Target, Solver, Lambda, Rank, KeptVariance, Standardize, LearningRate, Window, Folds, ShuffledControl, MapBack,
-            Also, StitchedLoss, KeepMoments, MomentsOf,
+            Also, StitchedLoss, KeepMoments, MomentsOf, Png, Svg,
         };
         var texts = new MapTextOptions(command);
         CommandRun.Set(command, run => RunAsync(run, texts));
@@ -91,7 +96,12 @@ internal static class TrainMapCommand
         var job = await MapJobs.RunAsync(run.Terminal, mesh.Mapping, request, run.Cancellation);
         foreach (var map in job.Maps)
         {
-            Print(run.Terminal.Out, map);
+            Print(run.Terminal.Out, map, map.Name == job.Result.Name ? job.Result.Metrics.R2PerDimension : []);
+        }
+
+        if (run.Parse.GetValue(Png) is not null || run.Parse.GetValue(Svg) is not null)
+        {
+            await PlotAsync(run, mesh, job);
         }
 
         if (request.KeepMoments)
@@ -160,14 +170,45 @@ internal static class TrainMapCommand
         };
     }
 
-    private static void Print(IAnsiConsole console, AffineMap map)
+    /// <summary>A job's maps lack the metrics of single dimensions, which each map by itself has.</summary>
+    private static async Task PlotAsync(CommandRun run, Mesh mesh, MapJob job)
+    {
+        var maps = new List<AffineMap>();
+        foreach (var map in job.Maps)
+        {
+            maps.Add((await mesh.Mapping.GetMapAsync(new GetMapRequest { Name = map.Name }, Mesh.Soon(run.Cancellation))).Map);
+        }
+
+        var plot = DimensionPlot.Plot(maps);
+        if (run.Parse.GetValue(Png) is { } png)
+        {
+            plot.SavePng(png.FullName, DimensionPlot.PixelWidth, DimensionPlot.PixelHeight);
+        }
+
+        if (run.Parse.GetValue(Svg) is { } svg)
+        {
+            plot.SaveSvg(svg.FullName, DimensionPlot.PixelWidth, DimensionPlot.PixelHeight);
+        }
+    }
+
+    private static void Print(IAnsiConsole console, AffineMap map, RepeatedField<float> r2PerDimension)
     {
         var m = map.Metrics;
         string rows = m.Window > 1 ? $"windows of {m.Window} tokens" : "tokens";
         console.MarkupLineInterpolated($"{map.Name}: {map.Source.Model}:{map.Source.Layer} → {map.Target.Model}:{map.Target.Layer}, [[{map.TargetWidth}, {map.SourceWidth}]], digest {Inputs.Short(map.Digest)}");
         console.MarkupLineInterpolated($"  {Words(m.Solver)}{(m.Standardized ? ", standardized" : "")}, rank {m.Rank}, λ {m.Lambda:0.###e+0}, fitted on {m.Rows} {rows}; {Seconds(m.FitTime):0.0} s in all, {Seconds(m.SolveTime):0.00} s to solve");
         console.MarkupLineInterpolated($"  on {m.HeldOutRows} {rows} held out: R² {m.R2:0.000} ({m.R2WithoutLargest:0.000} without the {m.LargestDimensions.Count} largest dimensions), cosine {m.Cosine:0.000}, relative error {m.RelativeError:0.000}");
+        if (r2PerDimension.Count > 0)
+        {
+            console.MarkupLineInterpolated($"  R² by dimension: {DimensionPlot.Line(r2PerDimension)}");
+        }
+
         console.MarkupLineInterpolated($"  the layers: SVCCA {m.Svcca:0.000}, CKA {m.Cka:0.000}; condition number of the map {m.ConditionNumber:0.##e+0}, of the source {m.SourceConditionNumber:0.##e+0}");
+        if (m.ConstantDimensions > 0)
+        {
+            console.MarkupLineInterpolated($"  {m.ConstantDimensions} dimensions of the source never vary and are ignored");
+        }
+
         if (m.PairedTokens < m.SourceTokens || m.PairedTokens < m.TargetTokens)
         {
             console.MarkupLineInterpolated($"  paired {(double)m.PairedTokens / m.SourceTokens:0.0%} of the source's tokens and {(double)m.PairedTokens / m.TargetTokens:0.0%} of the target's");

@@ -70,14 +70,25 @@ public sealed class ChatMapTests(ChatMapTests.ChatMesh mesh) : IClassFixture<Cha
     public async Task Chats_of_a_file_are_those_of_a_request()
     {
         var chats = Chats(40, system: true);
+        foreach (var chat in chats)
+        {
+            (chat.VariablesJson, chat.AddGenerationPrompt, chat.Messages[1].FieldsJson) = ("""{"tools":[{"name":"f"}],"topic":"tea"}""", false, """{"name":"Ann"}""");
+        }
+
         await File.WriteAllLinesAsync(
             Path.Combine(mesh.Folder, "chats.jsonl"),
-            chats.Select(chat => JsonSerializer.Serialize(new { messages = chat.Messages.Select(message => new { role = message.Role, content = message.Content }) })),
+            chats.Select(chat => JsonSerializer.Serialize(new
+            {
+                messages = chat.Messages.Select((message, i) => i == 1 ? (object)new { role = message.Role, content = message.Content, name = "Ann" } : new { role = message.Role, content = message.Content }),
+                tools = new[] { new { name = "f" } },
+                topic = "tea",
+                add_generation_prompt = false,
+            })),
             Ct);
         var sent = await RunAsync("inst", chats);
         var read = await Mapping.RunJobAsync(Request("inst", request => request.Texts = new TextSource { Path = "chats.jsonl" }), Ct);
         Assert.Equal((JobState.Succeeded, ""), (read.State, read.Error));
-        Assert.Equal((sent.Rows, sent.Result.Digest), (read.Rows, read.Result.Digest));
+        Assert.Equal((sent.Rows, sent.Result.DataDigest, sent.Result.Digest), (read.Rows, read.Result.DataDigest, read.Result.Digest));
     }
 
     [Fact]

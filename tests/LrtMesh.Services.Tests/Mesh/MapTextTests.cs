@@ -56,6 +56,7 @@ public sealed class MapTextTests(MeshFixture mesh) : MeshTests(mesh)
     [Theory]
     [InlineData("{\"txt\": \"a\"}", "line.jsonl:1", "\"text\"")]
     [InlineData("{\"text\": ", "line.jsonl:1", "cannot be read")]
+    [InlineData("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"content\": \"b\"}]}", "line.jsonl:1", "message 1")]
     public async Task A_line_that_is_no_document_is_named(string line, string where, string says)
     {
         await File.WriteAllTextAsync(Path.Combine(Mesh.TextRoot, "line.jsonl"), line, Ct);
