@@ -17,6 +17,18 @@ internal static class TextFiles
         }
     }
 
+    /// <summary>Texts with runs of each, from a .jsonl file: {"text", "spans": [[start, end], ...]} a line.</summary>
+    /// <exception cref="CommandException">The file cannot be read, or a line is not such an object.</exception>
+    public static IEnumerable<(string Text, IReadOnlyList<Span> Spans)> ReadSpans(string path)
+    {
+        foreach (var (line, number) in ReadLines(path))
+        {
+            var element = Parse(path, number, line);
+            string text = Field(element, "text", path, number);
+            yield return (text, SpansOf(element) ?? throw new CommandException($"{path}:{number}: no list \"spans\" of pairs of numbers.", "Such as {\"text\": \"The dog came home.\", \"spans\": [[0, 3], [4, 7]]}."));
+        }
+    }
+
     /// <summary>Documents of a file, as <see cref="ReadTexts"/>; a line of a .jsonl file may hold a chat instead: {"messages": [...]}.</summary>
     /// <exception cref="CommandException">The file cannot be read, or a line of a .jsonl file has neither.</exception>
     public static IEnumerable<Document> ReadDocuments(string path)
@@ -101,6 +113,33 @@ internal static class TextFiles
         {
             throw new CommandException($"{path}:{number}: not JSON: {e.Message}", "A .jsonl file holds one JSON object a line.", e);
         }
+    }
+
+    private static List<Span>? SpansOf(JsonElement element)
+    {
+        if (!element.TryGetProperty("spans", out var list) || list.ValueKind != JsonValueKind.Array)
+        {
+            return null;
+        }
+
+        var spans = new List<Span>();
+        foreach (var pair in list.EnumerateArray())
+        {
+            if (pair.ValueKind != JsonValueKind.Array || pair.GetArrayLength() != 2 || !IsNumber(pair[0], out uint start) || !IsNumber(pair[1], out uint end))
+            {
+                return null;
+            }
+
+            spans.Add(new Span { Start = start, End = end });
+        }
+
+        return spans;
+    }
+
+    private static bool IsNumber(JsonElement element, out uint number)
+    {
+        number = 0;
+        return element.ValueKind == JsonValueKind.Number && element.TryGetUInt32(out number);
     }
 
     private static bool IsChat(JsonElement element, string name) =>

@@ -1,5 +1,6 @@
 using System.CommandLine;
-using Grpc.Core;
+using System.Globalization;
+using LrtMesh.Client;
 using LrtMesh.V1;
 using Spectre.Console;
 
@@ -10,9 +11,7 @@ internal static class ExtractCommand
 {
     private const int TextsPerBatch = 64;
     private const int CharactersPerBatch = 1 << 20; // Keeps a batch under gRPC's 4 MiB, at 3 bytes a character.
-
-    // In the order of AppendLabels.
-    private static readonly string[] LabelNames = ["sequence", "position", "token_id", "char_start", "char_end"];
+    private const int CharactersPerSpan = 5; // What a span takes in it: 14 bytes.
 
     private static readonly Option<string> ModelName = new("--model") { Description = "Name of the model.", HelpName = "MODEL", DefaultValueFactory = _ => Inputs.SmallModel };
 
@@ -24,22 +23,75 @@ internal static class ExtractCommand
 
     private static readonly Option<string> OutFile = new("--out") { Description = "The file to write.", HelpName = "FILE.safetensors", Required = true };
 
-    private static readonly Option<string> DTypeName = Inputs.Choice("--dtype", "Element type of the rows.", "float32", "float16", "bfloat16");
+    private static readonly Option<string> Tokens = Inputs.Choice("--tokens", "Which tokens of each text count.", "all", "last");
+
+    private static readonly Option<string[]> Index = new("--index") { Description = "Only the tokens at these positions count, from 0, or from the text's end: -1 is the last.", HelpName = "I[,J]", AllowMultipleArgumentsPerToken = true };
+
+    private static readonly Option<string[]> Range = new("--range") { Description = "Only the tokens from A to before B (to the end without B) count; may be repeated.", HelpName = "A..[B]" };
+
+    private static readonly Option<bool> ExcludeSpecial = new("--exclude-special") { Description = "Of these, leave out special tokens." };
+
+    private static readonly Option<string> Reduce = Inputs.Choice(
+        "--reduce",
+        "What becomes of the tokens that count: a row each; a row a text, their mean or the last; or a row a span, their mean, spans being in characters (UTF-16) or tokens.",
+        "none",
+        "mean",
+        "last",
+        "char-spans",
+        "token-spans");
+
+    private static readonly Option<string[]> SpanOf = new("--span") { Description = "With --text and --reduce by span: from A to before B; may be repeated. With --file each line has its own: {\"text\": ..., \"spans\": [[A, B], ...]}.", HelpName = "A..B" };
+
+    private static readonly Option<bool> AddSpecialTokens = new("--add-special-tokens") { Description = "Add the special tokens that the model expects at the start of a text." };
+
+    private static readonly Option<uint> MaxTokens = new("--max-tokens") { Description = "Longest text in tokens; longer ones are cut there. Default: the model's context.", HelpName = "N" };
+
+    private static readonly Option<string> DTypeName = Inputs.Choice("--dtype", "Element type of the rows.", "float32", "float16", "bfloat16", "float64");
+
+    private static readonly Option<ulong> CreditBytes = new("--credit-bytes") { Description = "Bytes of rows that may be on their way at once. Default: what the connection's windows hold.", HelpName = "N" };
 
     public static Command Create()
     {
         var command = new Command("extract", """
-            Writes the hidden states of texts to a safetensors file: for each layer a tensor "layer.L" [tokens, width], and
-            beside it "sequence", "position", "token_id", "char_start" and "char_end", one entry a token.
+            Writes the hidden states of texts to a safetensors file: for each layer a tensor "layer.L" [rows, width], and
+            beside it "sequence", "position", "token_id", "char_start" and "char_end", one entry a row; for means over tokens
+            also "position_end", for spans "span". Tokens are chosen and rows reduced where the model is: only rows travel.
 
-            Example: lrtmesh extract --model tiny-small --layers 1,2 --text "The dog came home." --out states.safetensors
+            Example: lrtmesh extract --model tiny-small --layers 1,2 --reduce mean --text "The dog came home." --out states.safetensors
             """)
-        { ModelName, Layers, Text, TextFile, OutFile, DTypeName };
+        { ModelName, Layers, Text, TextFile, OutFile, Tokens, Index, Range, ExcludeSpecial, Reduce, SpanOf, AddSpecialTokens, MaxTokens, DTypeName, CreditBytes };
         command.Validators.Add(result =>
         {
             if (result.GetValue(Text) is null == result.GetValue(TextFile) is null)
             {
                 result.AddError("Give the texts: either --text TEXT or --file FILE.");
+            }
+
+            string[] indices = result.GetValue(Index) ?? [], ranges = result.GetValue(Range) ?? [], spans = result.GetValue(SpanOf) ?? [];
+            if (new[] { result.GetValue(Tokens) == "last", indices.Length > 0, ranges.Length > 0 }.Count(chosen => chosen) > 1)
+            {
+                result.AddError("Of --tokens last, --index and --range give one.");
+            }
+
+            foreach (string value in indices.Where(value => ParseIndices(value) is null))
+            {
+                result.AddError($"--index '{value}': expected positions separated by commas, such as 0,5,-1.");
+            }
+
+            foreach (string value in ranges.Where(value => Inputs.ParseRange(value) is null))
+            {
+                result.AddError($"--range '{value}': expected A..B or A.., such as 4..12.");
+            }
+
+            foreach (string value in spans.Where(value => Inputs.ParseRange(value)?.End is null))
+            {
+                result.AddError($"--span '{value}': expected A..B, such as 4..12.");
+            }
+
+            bool bySpan = result.GetValue(Reduce)?.EndsWith("-spans", StringComparison.Ordinal) ?? false;
+            if (spans.Length > 0 != (bySpan && result.GetValue(Text) is not null))
+            {
+                result.AddError("--span belongs to --text with --reduce char-spans or token-spans, and these to it.");
             }
         });
         CommandRun.Set(command, RunAsync);
@@ -49,108 +101,150 @@ internal static class ExtractCommand
     private static async Task RunAsync(CommandRun run)
     {
         string path = run.Get(OutFile);
-        var (dtype, dtypeInFile) = run.Get(DTypeName) switch
-        {
-            "float16" => (Dtype.Float16, "F16"),
-            "bfloat16" => (Dtype.Bfloat16, "BF16"),
-            _ => (Dtype.Float32, "F32"),
-        };
-        var spec = new ExtractionSpec { Model = run.Get(ModelName), Layers = { run.Get(Layers) }, Dtype = dtype };
-        var texts = run.Parse.GetValue(TextFile) is { } file ? TextFiles.ReadTexts(file) : [run.Parse.GetValue(Text)!];
+        var (spec, dtypeInFile) = Spec(run);
 
         await using var mesh = await run.OpenMeshAsync();
         var model = await mesh.FindModelAsync(spec.Model, run.Cancellation);
         await using var writer = new SafetensorsWriter(path);
-        var layers = spec.Layers.Select(layer => writer.Add($"layer.{layer}", dtypeInFile, Tensors.ElementSize(dtype), model.Model.Width)).ToArray();
-        var labels = LabelNames.Select(name => writer.Add(name, "I64", sizeof(long), rowWidth: null)).ToArray();
-        string digest = "";
-        var stream = new HiddenStateStream(
-            spec,
-            started => digest = CheckModel(started, model),
-            rows => AppendLabels(labels, rows),
-            (layer, bytes) => layers[layer].Append(bytes.Span));
+        var layers = spec.Layers.Select(layer => writer.Add($"layer.{layer}", dtypeInFile, Tensors.ElementSize(spec.Dtype), model.Model.Width)).ToArray();
+        var labels = Labels(spec.Reduction).ToDictionary(label => writer.Add(label.Name, "I64", sizeof(long), rowWidth: null), label => label.Of);
+        long texts = 0, rows = 0;
+        try
+        {
+            await run.Terminal.ProgressAsync("reading texts", async report =>
+            {
+                // No deadline: a file may be of any length.
+                await foreach (var block in model.Role.Extraction.ReadHiddenStatesAsync(spec, Batches(Texts(run, spec.Reduction)), cancellation: run.Cancellation))
+                {
+                    CheckModel(block.Started, model);
+                    foreach (var (tensor, label) in labels)
+                    {
+                        tensor.Append(label(block.Labels));
+                    }
 
-        long sent = await run.Terminal.ProgressAsync("reading texts", report => StreamAsync(model, spec, texts, stream, () => labels[0].Rows, report, run.Cancellation));
-        var metadata = new Dictionary<string, string> { ["model"] = model.Name, ["model_digest"] = digest, ["layers"] = string.Join(',', spec.Layers) };
+                    for (int i = 0; i < layers.Length; i++)
+                    {
+                        layers[i].Append(block.Bytes[i].Span);
+                    }
+
+                    (texts, rows) = (block.Labels.Sequence[^1] + 1, rows + block.Labels.Sequence.Count);
+                    report(rows, 0);
+                }
+
+                return rows;
+            });
+        }
+        catch (BrokenTensorException e)
+        {
+            throw new CommandException($"What the extraction server sent is not what was asked for: {e.Message}.", inner: e);
+        }
+
+        var metadata = new Dictionary<string, string>
+        {
+            ["model"] = model.Name,
+            ["model_digest"] = model.Model.Digest,
+            ["layers"] = string.Join(',', spec.Layers),
+            ["reduction"] = run.Get(Reduce),
+        };
         await writer.FinishAsync(metadata, run.Cancellation);
 
-        long tokens = labels[0].Rows;
-        run.Terminal.Out.MarkupLineInterpolated($"{path}: {tokens} tokens of {sent} texts, layers {metadata["layers"]} of {model.Name}, width {model.Model.Width}, {run.Get(DTypeName)}");
+        run.Terminal.Out.MarkupLineInterpolated($"{path}: {rows} rows of {texts} texts, layers {metadata["layers"]} of {model.Name}, width {model.Model.Width}, {run.Get(DTypeName)}");
         await run.WriteJsonAsync(new
         {
             File = path,
             FileDigest = BehaviourSet.DigestOf(path),
             Model = model.Name,
-            ModelDigest = digest,
+            ModelDigest = model.Model.Digest,
             Layers = spec.Layers.ToArray(),
             model.Model.Width,
             Dtype = run.Get(DTypeName),
-            Texts = sent,
-            Tokens = tokens,
+            Reduction = run.Get(Reduce),
+            Texts = texts,
+            Rows = rows,
         });
     }
 
-    // Sends and receives at once: the server answers each batch while the next is on its way.
-    private static async Task<long> StreamAsync(
-        LocatedModel model, ExtractionSpec spec, IEnumerable<string> texts, HiddenStateStream stream, Func<long> tokens, Action<long, long> report, CancellationToken cancellation)
+    private static (ExtractionSpec Spec, string DtypeInFile) Spec(CommandRun run)
     {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        // No deadline: a file may be of any length.
-        using var call = model.Role.Extraction.ExtractHiddenStates(cancellationToken: stop.Token);
-        var sending = SendAsync(call.RequestStream, spec, texts, stop.Token);
-        try
+        var (dtype, dtypeInFile) = run.Get(DTypeName) switch
         {
-            await foreach (var response in call.ResponseStream.ReadAllAsync(stop.Token))
-            {
-                stream.Take(response);
-                report(tokens(), 0);
-            }
-
-            stream.Finish();
-            return await sending;
+            "float16" => (Dtype.Float16, "F16"),
+            "bfloat16" => (Dtype.Bfloat16, "BF16"),
+            "float64" => (Dtype.Float64, "F64"),
+            _ => (Dtype.Float32, "F32"),
+        };
+        var selection = new TokenSelection { Rule = run.Get(Tokens) == "last" ? TokenRule.Last : TokenRule.All, ExcludeSpecial = run.Get(ExcludeSpecial) };
+        selection.Indices.AddRange((run.Parse.GetValue(Index) ?? []).SelectMany(value => ParseIndices(value)!));
+        foreach (string value in run.Parse.GetValue(Range) ?? [])
+        {
+            var (start, end) = Inputs.ParseRange(value)!.Value;
+            selection.Ranges.Add(end is { } last ? new TokenRange { Start = start, End = last } : new TokenRange { Start = start });
         }
-        catch
-        {
-            // The error that came first says more than the sender's, which follows from it; unless the texts were at fault.
-            await stop.CancelAsync();
-            await sending.ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-            if (sending.Exception?.InnerException is CommandException unreadable)
-            {
-                throw unreadable;
-            }
 
-            throw;
+        selection.Rule = selection.Indices.Count > 0 ? TokenRule.Indices : selection.Ranges.Count > 0 ? TokenRule.Ranges : selection.Rule;
+        var spec = new ExtractionSpec
+        {
+            Model = run.Get(ModelName),
+            Layers = { run.Get(Layers) },
+            Dtype = dtype,
+            AddSpecialTokens = run.Get(AddSpecialTokens),
+            MaxTokens = run.Get(MaxTokens),
+            Tokens = selection,
+            Reduction = run.Get(Reduce) switch
+            {
+                "mean" => Reduction.Mean,
+                "last" => Reduction.Last,
+                "char-spans" => Reduction.MeanOfCharSpans,
+                "token-spans" => Reduction.MeanOfTokenSpans,
+                _ => Reduction.None,
+            },
+            CreditBytes = run.Get(CreditBytes),
+        };
+        return (spec, dtypeInFile);
+    }
+
+    // What a file has of a row beside its state.
+    private static IEnumerable<(string Name, Func<RowBlock, IEnumerable<uint>> Of)> Labels(Reduction reduction)
+    {
+        yield return ("sequence", rows => rows.Sequence);
+        yield return ("position", rows => rows.Position);
+        yield return ("token_id", rows => rows.TokenId);
+        yield return ("char_start", rows => rows.CharStart);
+        yield return ("char_end", rows => rows.CharEnd);
+        if (reduction is not (Reduction.None or Reduction.Last))
+        {
+            yield return ("position_end", rows => rows.PositionEnd);
+        }
+
+        if (BySpan(reduction))
+        {
+            yield return ("span", rows => rows.Span);
         }
     }
 
-    private static async Task<long> SendAsync(IClientStreamWriter<ExtractHiddenStatesRequest> requests, ExtractionSpec spec, IEnumerable<string> texts, CancellationToken cancellation)
+    private static bool BySpan(Reduction reduction) => reduction is Reduction.MeanOfCharSpans or Reduction.MeanOfTokenSpans;
+
+    private static IEnumerable<(string Text, IReadOnlyList<Span> Spans)> Texts(CommandRun run, Reduction reduction)
     {
-        long sent = 0;
-        await requests.WriteAsync(new ExtractHiddenStatesRequest { Spec = spec }, cancellation);
-        try
+        string? file = run.Parse.GetValue(TextFile);
+        if (file is not null && BySpan(reduction))
         {
-            foreach (var batch in Batches(texts))
-            {
-                await requests.WriteAsync(new ExtractHiddenStatesRequest { Batch = batch }, cancellation);
-                sent += batch.Texts.Count;
-            }
-        }
-        finally
-        {
-            await requests.CompleteAsync();
+            return TextFiles.ReadSpans(file);
         }
 
-        return sent;
+        Span[] spans = [.. (run.Parse.GetValue(SpanOf) ?? []).Select(value => Inputs.ParseRange(value)!.Value).Select(range => new Span { Start = range.Start, End = range.End!.Value })];
+        return (file is not null ? TextFiles.ReadTexts(file) : [run.Parse.GetValue(Text)!]).Select(text => (text, (IReadOnlyList<Span>)spans));
     }
 
     /// <summary>Texts in batches of a bounded number and size.</summary>
-    internal static IEnumerable<TextBatch> Batches(IEnumerable<string> texts)
+    internal static IEnumerable<TextBatch> Batches(IEnumerable<(string Text, IReadOnlyList<Span> Spans)> texts)
     {
         var batch = new TextBatch();
         int characters = 0;
-        foreach (string text in texts)
+        foreach (var (text, spans) in texts)
         {
-            if (batch.Texts.Count == TextsPerBatch || (batch.Texts.Count > 0 && characters + text.Length > CharactersPerBatch))
+            int length = text.Length + (CharactersPerSpan * spans.Count);
+            if (batch.Texts.Count == TextsPerBatch || (batch.Texts.Count > 0 && characters + length > CharactersPerBatch))
             {
                 yield return batch;
                 batch = new TextBatch();
@@ -158,7 +252,12 @@ internal static class ExtractCommand
             }
 
             batch.Texts.Add(text);
-            characters += text.Length;
+            if (spans.Count > 0)
+            {
+                batch.Spans.Add(new TextSpans { Spans = { spans } });
+            }
+
+            characters += length;
         }
 
         if (batch.Texts.Count > 0)
@@ -167,17 +266,26 @@ internal static class ExtractCommand
         }
     }
 
-    private static string CheckModel(ExtractionStarted started, LocatedModel model) =>
-        started.Width == model.Model.Width && started.ModelDigest == model.Model.Digest
-            ? started.ModelDigest
-            : throw new CommandException($"{model.Name} was replaced by another model meanwhile.", "Run the command again.");
-
-    private static void AppendLabels(GrowingTensor[] labels, RowBlock rows)
+    private static int[]? ParseIndices(string text)
     {
-        labels[0].Append(rows.Sequence);
-        labels[1].Append(rows.Position);
-        labels[2].Append(rows.TokenId);
-        labels[3].Append(rows.CharStart);
-        labels[4].Append(rows.CharEnd);
+        string[] parts = text.Split(',');
+        var indices = new int[parts.Length];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            if (!int.TryParse(parts[i], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out indices[i]))
+            {
+                return null;
+            }
+        }
+
+        return indices;
+    }
+
+    private static void CheckModel(ExtractionStarted started, LocatedModel model)
+    {
+        if (started.Width != model.Model.Width || started.ModelDigest != model.Model.Digest)
+        {
+            throw new CommandException($"{model.Name} was replaced by another model meanwhile.", "Run the command again.");
+        }
     }
 }

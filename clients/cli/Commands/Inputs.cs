@@ -54,6 +54,19 @@ internal static class Inputs
             : null;
     }
 
+    /// <summary>A run A..B, B not in it, or A.. to the end.</summary>
+    public static (uint Start, uint? End)? ParseRange(string text)
+    {
+        if (text.Split("..") is not [var start, var end] || !uint.TryParse(start, NumberStyles.None, CultureInfo.InvariantCulture, out uint first))
+        {
+            return null;
+        }
+
+        return end.Length == 0 ? (first, null)
+            : uint.TryParse(end, NumberStyles.None, CultureInfo.InvariantCulture, out uint last) ? (first, last)
+            : null;
+    }
+
     /// <summary>The digits of a digest that a person compares.</summary>
     public static string Short(string digest)
     {

@@ -147,17 +147,12 @@ internal static class SteeringOptions
         return steering;
     }
 
-    private static PositionRange? ParseRange(string text)
+    private static PositionRange? ParseRange(string text) => Inputs.ParseRange(text) switch
     {
-        if (text.Split("..") is not [var start, var end] || !uint.TryParse(start, NumberStyles.None, CultureInfo.InvariantCulture, out uint first))
-        {
-            return null;
-        }
-
-        return end.Length == 0 ? new PositionRange { Start = first }
-            : uint.TryParse(end, NumberStyles.None, CultureInfo.InvariantCulture, out uint last) ? new PositionRange { Start = first, End = last }
-            : null;
-    }
+        (var start, { } end) => new PositionRange { Start = start, End = end },
+        (var start, null) => new PositionRange { Start = start },
+        _ => null,
+    };
 
     private static SchedulePoint? ParsePoint(string text) =>
         Inputs.ParseSteer(text) is var (token, factor) && uint.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out uint at)

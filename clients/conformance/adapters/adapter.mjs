@@ -41,7 +41,7 @@ const steps = {
   },
 
   async hiddenStates(step) {
-    const outcome = { rows: 0, tokenIds: [], sumOfSquares: step.spec.layers.map(() => 0) };
+    const outcome = { rows: 0, tokenIds: [], positions: [], positionEnds: [], spans: [], sumOfSquares: step.spec.layers.map(() => 0) };
     const texts = new Set();
     for await (const { labels, layers, width } of mesh.hiddenStates(step.spec, step.batches, limitsOf(step))) {
       outcome.firstRow ??= [...layers[0].slice(0, 4)];
@@ -50,9 +50,13 @@ const steps = {
       outcome.rows += labels.sequence.length;
       labels.sequence.forEach((sequence) => texts.add(sequence));
       outcome.tokenIds.push(...labels.tokenId);
+      outcome.positions.push(...labels.position);
+      outcome.positionEnds.push(...(labels.positionEnd ?? []));
+      outcome.spans.push(...(labels.span ?? []));
       layers.forEach((layer, i) => (outcome.sumOfSquares[i] += sumOfSquares(layer)));
     }
-    return { ...outcome, texts: texts.size, tokenIds: outcome.tokenIds.slice(0, 8) };
+    for (const name of ['tokenIds', 'positions', 'positionEnds', 'spans']) outcome[name] = outcome[name].slice(0, 8);
+    return { ...outcome, texts: texts.size };
   },
 
   async roundTrip(step) {

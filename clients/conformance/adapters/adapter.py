@@ -57,13 +57,26 @@ def job(mesh, step):
     return {"job": plain(states[-1]), "states": len(states)}
 
 
+def batches(step):
+    return [message(v1.TextBatch, batch) if isinstance(batch, dict) else batch for batch in step["batches"]]
+
+
 def hidden_states(mesh, step):
-    spec = message(v1.ExtractionSpec, step["spec"])
-    blocks = list(mesh.hidden_states(spec, step["batches"], timeout=step.get("deadline")))
-    layers = [np.concatenate([block.layers[i] for block in blocks]) for i in range(len(spec.layers))]
+    return outcome_of_states(list(mesh.hidden_states(message(v1.ExtractionSpec, step["spec"]), batches(step), timeout=step.get("deadline"))))
+
+
+def outcome_of_states(blocks):
+    layers = [np.concatenate(layer) for layer in zip(*(block.layers for block in blocks))]
+
+    def first(label):
+        return list(map(int, itertools.chain.from_iterable(getattr(block, label) for block in blocks)))[:8]
+
     return {
         "texts": len(np.unique(np.concatenate([block.sequence for block in blocks]))),
-        "tokenIds": list(map(int, itertools.chain.from_iterable(block.token_id for block in blocks)))[:8],
+        "tokenIds": first("token_id"),
+        "positions": first("position"),
+        "positionEnds": first("position_end"),
+        "spans": first("span"),
         "charEnd": int(blocks[0].char_end[0]),
         "rows": len(layers[0]),
         "width": layers[0].shape[1],

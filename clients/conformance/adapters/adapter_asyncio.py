@@ -1,14 +1,13 @@
 """The asyncio face of the Python client as the conformance runner drives it."""
 
 import asyncio
-import itertools
 import json
 import sys
 
 import grpc
 import lrtmesh
 import numpy as np
-from adapter import message, pattern, plain, stub
+from adapter import batches, message, outcome_of_states, pattern, plain, stub
 from lrtmesh import tensors, v1
 
 
@@ -41,18 +40,8 @@ async def job(mesh, step):
 
 
 async def hidden_states(mesh, step):
-    spec = message(v1.ExtractionSpec, step["spec"])
-    blocks = [block async for block in mesh.hidden_states(spec, step["batches"], timeout=step.get("deadline"))]
-    layers = [np.concatenate([block.layers[i] for block in blocks]) for i in range(len(spec.layers))]
-    return {
-        "texts": len(np.unique(np.concatenate([block.sequence for block in blocks]))),
-        "tokenIds": list(map(int, itertools.chain.from_iterable(block.token_id for block in blocks)))[:8],
-        "charEnd": int(blocks[0].char_end[0]),
-        "rows": len(layers[0]),
-        "width": layers[0].shape[1],
-        "sumOfSquares": [float(np.sum(layer.astype(np.float64) ** 2)) for layer in layers],
-        "firstRow": [float(x) for x in layers[0][0][:4]],
-    }
+    states = mesh.hidden_states(message(v1.ExtractionSpec, step["spec"]), batches(step), timeout=step.get("deadline"))
+    return outcome_of_states([block async for block in states])
 
 
 async def round_trip(mesh, step):

@@ -3,14 +3,24 @@ using LrtMesh.V1;
 namespace LrtMesh.Client;
 
 /// <summary>A block of rows, always of whole texts.</summary>
-/// <param name="Labels">Sequence, position, token and characters of each row.</param>
-/// <param name="Width">Width of the model.</param>
-/// <param name="Layers">One list a layer, in the order of the spec: row-major [rows, width].</param>
-public sealed record HiddenStates(RowBlock Labels, int Width, IReadOnlyList<float[]> Layers);
+/// <param name="Started">The model that reads.</param>
+/// <param name="Labels">Sequence, position, token and characters of each row; of means their end, of spans which.</param>
+/// <param name="Bytes">One tensor a layer, in the order of the spec, as it came: row-major [rows, width], little-endian, of the spec's element type.</param>
+public sealed record HiddenStates(ExtractionStarted Started, RowBlock Labels, IReadOnlyList<ReadOnlyMemory<byte>> Bytes)
+{
+    private IReadOnlyList<float[]>? _layers;
+
+    /// <summary>Width of the model.</summary>
+    public int Width => (int)Started.Width;
+
+    /// <summary>One list a layer, in the order of the spec: row-major [rows, width], as float32.</summary>
+    public IReadOnlyList<float[]> Layers => _layers ??= [.. Bytes.Zip(Labels.Layers, (bytes, header) => TensorBytes.Floats(header.Dtype, bytes.Span))];
+}
 
 /// <summary>Makes <see cref="HiddenStates"/> of the messages of ExtractHiddenStates and checks them on the way.</summary>
 internal sealed class HiddenStateReader(ExtractionSpec spec)
 {
+    private readonly Dtype _dtype = spec.Dtype == Dtype.Unspecified ? Dtype.Float32 : spec.Dtype;
     private ExtractionStarted? _started;
     private RowBlock? _rows;
     private TensorAssembler? _assembler;
@@ -39,7 +49,7 @@ internal sealed class HiddenStateReader(ExtractionSpec spec)
             return null;
         }
 
-        var block = new HiddenStates(_rows!, (int)_started!.Width, _assembler.Tensors());
+        var block = new HiddenStates(_started!, _rows!, _assembler.Bytes);
         _rows = null;
         return block;
     }
@@ -57,14 +67,15 @@ internal sealed class HiddenStateReader(ExtractionSpec spec)
     private void Begin(RowBlock rows)
     {
         int count = rows.Sequence.Count;
-        if (new[] { rows.Position.Count, rows.TokenId.Count, rows.CharStart.Count, rows.CharEnd.Count }.Any(other => other != count))
+        if (new[] { rows.Position.Count, rows.TokenId.Count, rows.CharStart.Count, rows.CharEnd.Count }.Any(other => other != count)
+            || new[] { rows.PositionEnd.Count, rows.Span.Count }.Any(other => other != 0 && other != count))
         {
             throw new BrokenTensorException("labels of unequal number");
         }
 
-        if (rows.Layers.Count != spec.Layers.Count || rows.Layers.Any(header => !header.Shape.SequenceEqual([(ulong)count, _started!.Width])))
+        if (rows.Layers.Count != spec.Layers.Count || rows.Layers.Any(header => header.Dtype != _dtype || !header.Shape.SequenceEqual([(ulong)count, _started!.Width])))
         {
-            throw new BrokenTensorException($"not {spec.Layers.Count} layers of shape [{count}, {_started!.Width}]");
+            throw new BrokenTensorException($"not {spec.Layers.Count} layers of {_dtype} and shape [{count}, {_started!.Width}]");
         }
 
         _rows = rows;

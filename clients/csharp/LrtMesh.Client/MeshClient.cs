@@ -109,24 +109,21 @@ public sealed class MeshClient : IDisposable
 
     /// <summary>Streams hidden states of batches of texts, in order; what is not yet sent waits while what came is not yet taken.</summary>
     /// <exception cref="BrokenTensorException">What came is not what was announced.</exception>
+    public IAsyncEnumerable<HiddenStates> ReadHiddenStatesAsync(
+        ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, TimeSpan? timeout = null, CancellationToken cancellation = default) =>
+        ReadHiddenStatesAsync(spec, batches.Select(texts => new TextBatch { Texts = { texts } }), timeout, cancellation);
+
+    /// <summary>Streams hidden states of batches of texts or chats, with their spans where the spec's reduction is by span.</summary>
+    /// <inheritdoc cref="ExtractionCalls.ReadHiddenStatesAsync"/>
     public async IAsyncEnumerable<HiddenStates> ReadHiddenStatesAsync(
-        ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, TimeSpan? timeout = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+        ExtractionSpec spec, IEnumerable<TextBatch> batches, TimeSpan? timeout = null, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(spec);
         var role = await FindRoleAsync(spec.Model, cancellation).ConfigureAwait(false);
-        using var call = role.Extraction.ExtractHiddenStates(Options(timeout, cancellation));
-        var sending = SendAsync(call.RequestStream, spec, batches, cancellation);
-        var reader = new HiddenStateReader(spec);
-        await foreach (var response in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
+        await foreach (var block in role.Extraction.ReadHiddenStatesAsync(spec, batches, timeout, cancellation).ConfigureAwait(false))
         {
-            if (reader.Take(response) is { } block)
-            {
-                yield return block;
-            }
+            yield return block;
         }
-
-        await sending.ConfigureAwait(false);
-        reader.Finish();
     }
 
     /// <summary>Closes the channels; calls that run are cancelled.</summary>
@@ -139,22 +136,4 @@ public sealed class MeshClient : IDisposable
     }
 
     private static CallOptions Options(TimeSpan? timeout, CancellationToken cancellation) => new(deadline: timeout is { } t ? DateTime.UtcNow + t : null, cancellationToken: cancellation);
-
-    private static async Task SendAsync(IClientStreamWriter<ExtractHiddenStatesRequest> stream, ExtractionSpec spec, IEnumerable<IReadOnlyList<string>> batches, CancellationToken cancellation)
-    {
-        try
-        {
-            await stream.WriteAsync(new ExtractHiddenStatesRequest { Spec = spec }, cancellation).ConfigureAwait(false);
-            foreach (var texts in batches)
-            {
-                await stream.WriteAsync(new ExtractHiddenStatesRequest { Batch = new TextBatch { Texts = { texts } } }, cancellation).ConfigureAwait(false);
-            }
-
-            await stream.CompleteAsync().ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is RpcException or InvalidOperationException or OperationCanceledException)
-        {
-            // The call has ended; the reading side says why.
-        }
-    }
 }

@@ -55,6 +55,6 @@ public sealed class TensorAssembler
         _filled[chunk.Tensor] += data.Length;
     }
 
-    /// <summary>The elements of each tensor, row-major, as float32.</summary>
-    public IReadOnlyList<float[]> Tensors() => [.. _buffers.Zip(_headers).Select(tensor => TensorBytes.Floats(tensor.Second.Dtype, tensor.First))];
+    /// <summary>The bytes of each tensor, row-major, little-endian.</summary>
+    public IReadOnlyList<ReadOnlyMemory<byte>> Bytes => [.. _buffers];
 }

@@ -1,32 +1,19 @@
 """The same mesh for asyncio."""
 
+import asyncio
+
 import grpc
 import grpc.aio
 
 from . import v1
-from .channels import Profile, options, target
-from .hidden_states import Reader, requests
-from .mesh import Role
+from .hidden_states import Outbox, Reader
+from .mesh import Stubs, Watched
 
 
-class Mesh:
-    """As lrtmesh.Mesh, with the stubs of grpc.aio: unary calls are awaited, streams are iterated with `async for`."""
+class Mesh(Stubs):
+    """As lrtmesh.Mesh, with the stubs of grpc.aio: unary calls are awaited, streams are iterated with `async for`. Make it where the event loop runs."""
 
-    def __init__(self, profile, credentials=None):
-        """Opens channels to the roles of a Profile; call it where the event loop runs."""
-        self.profile = profile
-        self._channels = [_open(address, credentials) for address in (profile.extraction, profile.mapping, profile.generation)]
-        extraction, mapping, generation = self._channels
-        self.extraction_role = Role(v1.ModelServiceStub(extraction), v1.ExtractionServiceStub(extraction))
-        self.generation_role = Role(v1.ModelServiceStub(generation), v1.ExtractionServiceStub(generation))
-        self.mapping = v1.MappingServiceStub(mapping)
-        self.vectors = v1.VectorServiceStub(mapping)
-        self.generation = v1.GenerationServiceStub(generation)
-
-    @classmethod
-    def open(cls, profile=".lrtmesh/mesh.json", credentials=None):
-        """Opens the mesh of a profile file, which `lrtmesh up` writes."""
-        return cls(Profile.read(profile), credentials)
+    _grpc = grpc.aio
 
     async def __aenter__(self):
         return self
@@ -48,37 +35,46 @@ class Mesh:
         raise KeyError(f"no role of this mesh holds a model '{model}'")
 
     async def hidden_states(self, spec, batches, timeout=None):
-        """Yields HiddenStates of batches of texts, in order."""
+        """As lrtmesh.Mesh.hidden_states."""
         role = await self.role_of(spec.model)
-        call = role.extraction.ExtractHiddenStates(requests(spec, batches), timeout=timeout)
-        reader = Reader(spec)
+        outbox, reader = Outbox(spec, batches, asyncio.Event()), Reader(spec)
+        call = role.extraction.ExtractHiddenStates(_requests(outbox), timeout=timeout)
         try:
             async for response in call:
                 block = reader.take(response)
+                outbox.took(response, block)
                 if block is not None:
                     yield block
             reader.finish()
+        except (grpc.RpcError, asyncio.CancelledError):
+            if outbox.failure is not None:
+                raise outbox.failure from None
+            raise
         finally:
+            outbox.close()
             call.cancel()
 
     async def watch(self, job, timeout=None):
-        """Yields the states of a MapJob until it has ended; goes on after a broken connection, unless it breaks twice at one revision."""
-        revision, broken_at = 0, 0
+        """As lrtmesh.Mesh.watch."""
+        watched = Watched(job)
         while True:
             try:
-                request = v1.WatchMapJobRequest(id=job.id, after_revision=revision)
-                async for response in self.mapping.WatchMapJob(request, timeout=timeout):
-                    revision = response.job.revision
-                    yield response.job
+                async for response in self.mapping.WatchMapJob(watched.request(), timeout=timeout):
+                    yield watched.took(response.job)
                 return
             except grpc.RpcError as error:
-                if error.code() != grpc.StatusCode.UNAVAILABLE or revision == broken_at:
+                if not watched.goes_on(error):
                     raise
-                broken_at = revision
 
 
-def _open(address, credentials):
-    name, secure = target(address)
-    if secure:
-        return grpc.aio.secure_channel(name, credentials or grpc.ssl_channel_credentials(), options())
-    return grpc.aio.insecure_channel(name, options())
+async def _requests(outbox):
+    while True:
+        outbox.changed.clear()
+        try:
+            message = outbox.next()
+        except EOFError:
+            return
+        if message is None:
+            await outbox.changed.wait()
+        else:
+            yield message

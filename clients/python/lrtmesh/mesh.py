@@ -1,27 +1,25 @@
 """A mesh: a channel to each role and the stubs of its services."""
 
+import threading
 from collections import namedtuple
 
 import grpc
 
 from . import v1
 from .channels import Profile, options, target
-from .hidden_states import Reader, requests
+from .hidden_states import Outbox, Reader
 
 Role = namedtuple("Role", "models extraction")
 """Stubs of a role that holds models: ModelServiceStub, ExtractionServiceStub."""
 
 
-class Mesh:
-    """The roles of a mesh. Each attribute is a generated stub: its methods take messages of lrtmesh.v1 and raise grpc.RpcError.
-
-    Extraction and generation both hold models: `extraction` and `generation_role` have the stubs for them, and `role_of` finds a model.
-    """
+class Stubs:
+    """What lrtmesh.Mesh and lrtmesh.aio.Mesh share: a channel to each role, and its stubs. `_grpc` is what opens channels, grpc or grpc.aio."""
 
     def __init__(self, profile, credentials=None):
         """Opens channels to the roles of a Profile. https addresses use `credentials`, by default the system's roots."""
         self.profile = profile
-        self._channels = [_open(address, credentials) for address in (profile.extraction, profile.mapping, profile.generation)]
+        self._channels = [self._open(address, credentials) for address in (profile.extraction, profile.mapping, profile.generation)]
         extraction, mapping, generation = self._channels
         self.extraction_role = Role(v1.ModelServiceStub(extraction), v1.ExtractionServiceStub(extraction))
         self.generation_role = Role(v1.ModelServiceStub(generation), v1.ExtractionServiceStub(generation))
@@ -33,6 +31,42 @@ class Mesh:
     def open(cls, profile=".lrtmesh/mesh.json", credentials=None):
         """Opens the mesh of a profile file, which `lrtmesh up` writes."""
         return cls(Profile.read(profile), credentials)
+
+    def _open(self, address, credentials):
+        name, secure = target(address)
+        if secure:
+            return self._grpc.secure_channel(name, credentials or grpc.ssl_channel_credentials(), options())
+        return self._grpc.insecure_channel(name, options())
+
+
+class Watched:
+    """How far the states of a map job have been read."""
+
+    def __init__(self, job):
+        self._id, self._revision, self._broken_at = job.id, 0, 0
+
+    def request(self):
+        """Asks for the states that are still to come."""
+        return v1.WatchMapJobRequest(id=self._id, after_revision=self._revision)
+
+    def took(self, job):
+        """Notes a state, and gives it."""
+        self._revision = job.revision
+        return job
+
+    def goes_on(self, error):
+        """Whether a broken connection is worth another try: not where it breaks twice at one revision."""
+        before, self._broken_at = self._broken_at, self._revision
+        return error.code() == grpc.StatusCode.UNAVAILABLE and self._revision != before
+
+
+class Mesh(Stubs):
+    """The roles of a mesh. Each attribute is a generated stub: its methods take messages of lrtmesh.v1 and raise grpc.RpcError.
+
+    Extraction and generation both hold models: `extraction_role` and `generation_role` have the stubs for them, and `role_of` finds a model.
+    """
+
+    _grpc = grpc
 
     def __enter__(self):
         return self
@@ -53,35 +87,49 @@ class Mesh:
         raise KeyError(f"no role of this mesh holds a model '{model}'")
 
     def hidden_states(self, spec, batches, timeout=None):
-        """Yields HiddenStates of batches of texts, in order. What is not yet sent waits while what came is not yet taken."""
-        call = self.role_of(spec.model).extraction.ExtractHiddenStates(requests(spec, batches), timeout=timeout)
-        reader = Reader(spec)
+        """Yields HiddenStates of batches, each a list of texts or a TextBatch, in order.
+
+        What is not yet sent waits while what came is not yet taken. Where the spec has credit_bytes, no more bytes than these are on their way at
+        once; `batches` are then asked for ahead of what is yielded, and must not wait for it.
+        """
+        outbox, reader = Outbox(spec, batches, threading.Event()), Reader(spec)
+        call = self.role_of(spec.model).extraction.ExtractHiddenStates(_requests(outbox), timeout=timeout)
         try:
             for response in call:
                 block = reader.take(response)
+                outbox.took(response, block)
                 if block is not None:
                     yield block
             reader.finish()
+        except grpc.RpcError:
+            if outbox.failure is not None:
+                raise outbox.failure from None
+            raise
         finally:
+            outbox.close()
             call.cancel()
 
     def watch(self, job, timeout=None):
         """Yields the states of a MapJob until it has ended; goes on after a broken connection, unless it breaks twice at one revision."""
-        revision, broken_at = 0, 0
+        watched = Watched(job)
         while True:
             try:
-                for response in self.mapping.WatchMapJob(v1.WatchMapJobRequest(id=job.id, after_revision=revision), timeout=timeout):
-                    revision = response.job.revision
-                    yield response.job
+                for response in self.mapping.WatchMapJob(watched.request(), timeout=timeout):
+                    yield watched.took(response.job)
                 return
             except grpc.RpcError as error:
-                if error.code() != grpc.StatusCode.UNAVAILABLE or revision == broken_at:
+                if not watched.goes_on(error):
                     raise
-                broken_at = revision
 
 
-def _open(address, credentials):
-    name, secure = target(address)
-    if secure:
-        return grpc.secure_channel(name, credentials or grpc.ssl_channel_credentials(), options())
-    return grpc.insecure_channel(name, options())
+def _requests(outbox):
+    while True:
+        outbox.changed.clear()
+        try:
+            message = outbox.next()
+        except EOFError:
+            return
+        if message is None:
+            outbox.changed.wait()
+        else:
+            yield message

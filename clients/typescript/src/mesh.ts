@@ -11,7 +11,7 @@ import type { VectorServiceClient } from '../generated/lrtmesh/v1/VectorService.
 import { callOptions, type Limits, obey, type Promised, promised } from './calls.js';
 import { channelOptions, v1 } from './contract.js';
 import { isServiceError } from './errors.js';
-import { type HiddenStates, readHiddenStates } from './hidden-states.js';
+import { type Batch, type HiddenStates, readHiddenStates } from './hidden-states.js';
 
 /** Addresses of the roles, such as http://127.0.0.1:5001, or dns:///HOST:PORT for all replicas behind a name. */
 export interface Profile {
@@ -83,8 +83,11 @@ export class Mesh {
     yield* obey(this.#generation.generate(request, callOptions(limits)), limits.signal);
   }
 
-  /** Streams hidden states of batches of texts, in order. */
-  async *hiddenStates(spec: ExtractionSpec, batches: Iterable<string[]> | AsyncIterable<string[]>, limits: Limits = {}): AsyncGenerator<HiddenStates> {
+  /**
+   * Streams hidden states of batches, in order. Where the spec has `creditBytes`, what was read is granted again, so that no more bytes than these are
+   * on their way at once.
+   */
+  async *hiddenStates(spec: ExtractionSpec, batches: Iterable<Batch> | AsyncIterable<Batch>, limits: Limits = {}): AsyncGenerator<HiddenStates> {
     const streams = this.#streams.get(await this.roleOf(spec.model ?? '', limits))!;
     yield* readHiddenStates(obey(streams.extractHiddenStates(callOptions(limits)), limits.signal), spec, batches);
   }

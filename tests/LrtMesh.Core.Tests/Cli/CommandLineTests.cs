@@ -26,6 +26,14 @@ public sealed class CommandLineTests
     [InlineData("basis fit --name n --rank 8 --model a", "expected MODEL:LAYER")]
     [InlineData("extract --layers 1 --out f", "--text TEXT or --file FILE")]
     [InlineData("extract --layers 1 --out f --text t --dtype int8", "int8")]
+    [InlineData("extract --layers 1 --out f --text t --index 1,x", "--index '1,x'")]
+    [InlineData("extract --layers 1 --out f --text t --range 4", "--range '4'")]
+    [InlineData("extract --layers 1 --out f --text t --range 4.. --index -1", "give one")]
+    [InlineData("extract --layers 1 --out f --text t --tokens last --range 4..", "give one")]
+    [InlineData("extract --layers 1 --out f --text t --reduce char-spans", "--span belongs to --text")]
+    [InlineData("extract --layers 1 --out f --text t --span 0..2", "--span belongs to --text")]
+    [InlineData("extract --layers 1 --out f --text t --reduce token-spans --span 0..", "--span '0..'")]
+    [InlineData("extract --layers 1 --out f --text t --reduce median", "median")]
     [InlineData("generate hello --vector v", "--vector and --coefficient belong together")]
     [InlineData("generate hello --coefficient 2", "--vector and --coefficient belong together")]
     [InlineData("generate hello --steer v", "expected VECTOR:COEFFICIENT")]
@@ -59,6 +67,9 @@ public sealed class CommandLineTests
     [InlineData("generate hello --clamp v:-2 --map m --range 3.. --range 0..2 --preserve-norm --schedule 0:1 --schedule 9:0.5 --if p:-1.5 --at-prompt")]
     [InlineData("generate --vector v@2 --coefficient -6.5 --steer w:2 --steer x:-1e-1 --unit raw --layer 2 --positions from-last-prompt --max-tokens 5 --temperature 0 --top-k 3 --top-p 0.9 --seed 1 --stop . -")]
     [InlineData("extract --layers 0 --text hello --out f.safetensors --dtype bfloat16 --mesh mesh.json")]
+    [InlineData("extract --layers 0 --text hello --out f.safetensors --index -1 --index 0,2 --exclude-special --reduce mean --dtype float64 --credit-bytes 65536")]
+    [InlineData("extract --layers 0 --text hello --out f.safetensors --range 0..2 --range 4.. --reduce char-spans --span 0..2 --span 2..4 --add-special-tokens --max-tokens 9")]
+    [InlineData("extract --layers 0 --file f.jsonl --out f.safetensors --tokens last --reduce token-spans")]
     [InlineData("tokenize hello")]
     public void Right_usage_is_understood(string line) => Assert.Empty(LrtMesh.Cli.Program.Root().Parse(line).Errors);
 
@@ -133,8 +144,13 @@ public sealed class CommandLineTests
     public void Batches_are_bounded_and_lose_nothing()
     {
         string[] texts = [.. Enumerable.Range(0, 150).Select(i => i == 10 ? new string('x', 2 << 20) : $"text {i}")];
-        var batches = ExtractCommand.Batches(texts).ToArray();
-        Assert.Equal(texts, batches.SelectMany(batch => batch.Texts));
-        Assert.All(batches, batch => Assert.True(batch.CalculateSize() < 4 << 20 && batch.Texts.Count <= 64));
+        Span[] spans = [.. Enumerable.Range(0, 4096).Select(i => new Span { Start = uint.MaxValue - 1, End = uint.MaxValue })];
+        foreach (var of in new[] { [], spans })
+        {
+            var batches = ExtractCommand.Batches(texts.Select(text => (text, (IReadOnlyList<Span>)of))).ToArray();
+            Assert.Equal(texts, batches.SelectMany(batch => batch.Texts));
+            Assert.All(batches, batch => Assert.True(batch.CalculateSize() < 4 << 20 && batch.Texts.Count <= 64));
+            Assert.All(batches, batch => Assert.Equal(of.Length > 0 ? batch.Texts.Count : 0, batch.Spans.Count));
+        }
     }
 }

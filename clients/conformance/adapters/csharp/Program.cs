@@ -105,16 +105,18 @@ async Task<JsonNode> JobAsync(JsonObject step)
 async Task<JsonNode> HiddenStatesAsync(JsonObject step)
 {
     var spec = (ExtractionSpec)Parse(step["spec"]!, typeof(ExtractionSpec));
-    var batches = step["batches"]!.Deserialize<string[][]>()!;
+    var batches = step["batches"]!.AsArray().Select(batch => batch is JsonArray texts
+        ? new TextBatch { Texts = { texts.Deserialize<string[]>()! } }
+        : (TextBatch)Parse(batch!, typeof(TextBatch)));
     var texts = new HashSet<uint>();
-    var ids = new List<uint>();
+    var labels = new RowBlock();
     var squares = new double[spec.Layers.Count];
     HiddenStates? first = null;
     await foreach (var block in mesh.ReadHiddenStatesAsync(spec, batches, Timeout(step)))
     {
         first ??= block;
         texts.UnionWith(block.Labels.Sequence);
-        ids.AddRange(block.Labels.TokenId);
+        labels.MergeFrom(block.Labels);
         for (int i = 0; i < squares.Length; i++)
         {
             squares[i] += SumOfSquares(block.Layers[i]);
@@ -124,14 +126,19 @@ async Task<JsonNode> HiddenStatesAsync(JsonObject step)
     return new JsonObject
     {
         ["texts"] = texts.Count,
-        ["tokenIds"] = JsonSerializer.SerializeToNode(ids.Take(8)),
-        ["charEnd"] = first!.Labels.CharEnd[0],
-        ["rows"] = ids.Count,
-        ["width"] = first.Width,
+        ["tokenIds"] = First(labels.TokenId),
+        ["positions"] = First(labels.Position),
+        ["positionEnds"] = First(labels.PositionEnd),
+        ["spans"] = First(labels.Span),
+        ["charEnd"] = labels.CharEnd[0],
+        ["rows"] = labels.Sequence.Count,
+        ["width"] = first!.Width,
         ["sumOfSquares"] = JsonSerializer.SerializeToNode(squares),
         ["firstRow"] = JsonSerializer.SerializeToNode(first.Layers[0].Take(4)),
     };
 }
+
+static JsonNode First(IEnumerable<uint> labels) => JsonSerializer.SerializeToNode(labels.Take(8))!;
 
 async Task<JsonNode> RoundTripAsync(JsonObject step)
 {

@@ -29,7 +29,7 @@ type step struct {
 	Deadline    float64
 	CancelAfter int
 	Spec        json.RawMessage
-	Batches     [][]string
+	Batches     []json.RawMessage
 	Vector      json.RawMessage
 	Map         string
 	Rows, Width int
@@ -178,19 +178,23 @@ func job(ctx context.Context, mesh *lrtmesh.Mesh, step *step) (interface{}, erro
 func hiddenStates(ctx context.Context, mesh *lrtmesh.Mesh, step *step) (interface{}, error) {
 	spec := &v1.ExtractionSpec{}
 	parse(step.Spec, spec)
-	batches := make(chan []string, len(step.Batches))
-	for _, batch := range step.Batches {
+	batches := make(chan *v1.TextBatch, len(step.Batches))
+	for _, each := range step.Batches {
+		batch := &v1.TextBatch{}
+		if json.Unmarshal(each, &batch.Texts) != nil {
+			parse(each, batch)
+		}
 		batches <- batch
 	}
 	close(batches)
-	texts, ids, rows, width, charEnd := map[uint32]bool{}, []uint32{}, 0, 0, uint32(0)
+	texts, labels, width := map[uint32]bool{}, &v1.RowBlock{}, 0
 	squares, firstRow := make([]float64, len(spec.Layers)), []float32(nil)
-	err := mesh.HiddenStates(ctx, spec, batches, func(block lrtmesh.HiddenStates) error {
-		if rows == 0 {
-			firstRow, charEnd = block.Layers[0][:4], block.Labels.CharEnd[0]
+	err := mesh.HiddenStatesOf(ctx, spec, batches, func(block lrtmesh.HiddenStates) error {
+		if firstRow == nil {
+			firstRow = block.Layers[0][:4]
 		}
-		rows, width = rows+len(block.Labels.Sequence), block.Width
-		ids = append(ids, block.Labels.TokenId...)
+		width = block.Width
+		proto.Merge(labels, block.Labels)
 		for _, sequence := range block.Labels.Sequence {
 			texts[sequence] = true
 		}
@@ -202,10 +206,17 @@ func hiddenStates(ctx context.Context, mesh *lrtmesh.Mesh, step *step) (interfac
 	if err != nil {
 		return nil, err
 	}
-	if len(ids) > 8 {
-		ids = ids[:8]
+	return object{
+		"texts": len(texts), "tokenIds": first(labels.TokenId), "positions": first(labels.Position), "positionEnds": first(labels.PositionEnd),
+		"spans": first(labels.Span), "charEnd": labels.CharEnd[0], "rows": len(labels.Sequence), "width": width, "sumOfSquares": squares, "firstRow": firstRow,
+	}, nil
+}
+
+func first(labels []uint32) []uint32 {
+	if len(labels) > 8 {
+		return labels[:8]
 	}
-	return object{"texts": len(texts), "tokenIds": ids, "charEnd": charEnd, "rows": rows, "width": width, "sumOfSquares": squares, "firstRow": firstRow}, nil
+	return append([]uint32{}, labels...)
 }
 
 func roundTrip(ctx context.Context, mesh *lrtmesh.Mesh, step *step) (interface{}, error) {
