@@ -19,7 +19,9 @@ internal sealed class GenerationLoop : IDisposable
     private const int MaxSlots = 128;
     private const int LeastCapacity = 64; // tokens of a slot: a smaller cache would only be resized sooner
     private const int LeastTokens = 16; // that a cache must hold to be of any use
-    private const int PromptTokens = 1024; // padded, read in one step
+    private const int PromptTokens = 1024; // read in a step that no sequence waits for
+    private const int PromptTokensBeside = 128; // read in a step that few sequences wait for: it takes each of them longer
+    private const int LeastShare = 16; // of them a sequence's, or fewer are read at once
     private const int WorthWaiting = 16; // tokens that another sequence is reading just now
     private const int SimilarTokens = 16; // prompts that differ by so many are read as one padded batch
     private const int FixedTokens = 64; // of a prompt, read at a time where answers are the same bit for bit
@@ -128,23 +130,26 @@ internal sealed class GenerationLoop : IDisposable
         }
     }
 
+    /// <summary>Tokens of prompts to read in a step: while sequences generate about twice as many as they advance by, so that a step seldom takes much longer than others.</summary>
+    private int PromptBudget => _ready == 0 ? PromptTokens : Math.Max(PromptTokensBeside, 2 * _ready);
+
     /// <summary>
-    /// Gives waiting sequences free slots in order of arrival, up to one step's worth of prompt. One that shares much with a prompt
+    /// Gives waiting sequences free slots in order of arrival, as many as a step can read a fair share of. One that shares much with a prompt
     /// that is being read waits until it is in the prefix cache, and lets others pass.
     /// </summary>
     private void Admit()
     {
-        var unread = _live.Sum(sequence => sequence.Unread);
+        var reading = _live.Count - _ready;
         var admitted = new List<(LiveSequence Sequence, int Unread)>();
         foreach (var next in _queue.Waiting().Take(MaxSlots).ToList())
         {
-            if (_live.Count + admitted.Count == MaxSlots || unread >= PromptTokens || !HasRoomFor(next, [.. admitted.Select(one => one.Sequence)]))
+            if (_live.Count + admitted.Count == MaxSlots || reading >= PromptBudget / LeastShare || !HasRoomFor(next, [.. admitted.Select(one => one.Sequence)]))
             {
                 break;
             }
 
             var held = Reuses(next) ? Held(next) : 0;
-            if (Reuses(next) && _live.Skip(_ready).Concat(admitted.Select(one => one.Sequence)).Any(reading => reading.Prefix.AsSpan().CommonPrefixLength(next.Prefix) - held >= WorthWaiting))
+            if (Reuses(next) && _live.Skip(_ready).Concat(admitted.Select(one => one.Sequence)).Any(other => other.Prefix.AsSpan().CommonPrefixLength(next.Prefix) - held >= WorthWaiting))
             {
                 continue;
             }
@@ -152,7 +157,7 @@ internal sealed class GenerationLoop : IDisposable
             _queue.Remove(next);
             next.Begin();
             admitted.Add((next, next.Prefix.Length - held));
-            unread += next.Prefix.Length - held;
+            reading += next.Prefix.Length > held ? 1 : 0;
         }
 
         // Those of about equal length side by side, so that they are read together.
@@ -205,7 +210,7 @@ internal sealed class GenerationLoop : IDisposable
     private void ReadPrompts()
     {
         MoveReadyOnes();
-        var share = _deterministic ? FixedTokens : Math.Max(1, PromptTokens / Math.Max(1, _live.Count - _ready));
+        var share = _deterministic ? FixedTokens : PromptBudget / Math.Max(1, _live.Count - _ready);
         int Length(int slot) => Math.Min(share, _live[slot].Unread);
         for (int first = _ready, next; first < _live.Count; first = next)
         {

@@ -8,6 +8,7 @@ namespace LrtMesh.Core.Tensors;
 public static partial class NativeTorch
 {
     private const string FileName = "libLibTorchSharp.so";
+    private const string SpinVariable = "GOMP_SPINCOUNT";
 
     private static readonly string CudaPath = Path.Combine(AppContext.BaseDirectory, "libtorch_cuda.so");
 
@@ -26,6 +27,13 @@ public static partial class NativeTorch
 
     private static readonly Lazy<bool> Loaded = new(static () =>
     {
+        // A torch thread that has nothing to do for the moment spins for some 100 microseconds before it sleeps, rather than for milliseconds, which on few
+        // cores are taken from the threads that serve requests. It is read when the library is loaded, from the C environment.
+        if (Environment.GetEnvironmentVariable(SpinVariable) is null && Environment.GetEnvironmentVariable("OMP_WAIT_POLICY") is null)
+        {
+            SetEnvironment(SpinVariable, "1000", overwrite: 1);
+        }
+
         Load(Path.Combine(AppContext.BaseDirectory, FileName));
 
         // .NET's count honours the CPU quota of a container; torch by itself takes every core of the machine.
@@ -44,6 +52,9 @@ public static partial class NativeTorch
     public static string WhyNoGpu => File.Exists(CudaPath)
         ? "torch finds no GPU here (is there a driver that is new enough, and is CUDA_VISIBLE_DEVICES right?)"
         : "this build has torch for CPUs alone; build with -p:Torch=cuda for GPUs";
+
+    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int SetEnvironment(string name, string value, int overwrite);
 
     /// <summary>
     /// Loads one library by its full path. TorchSharp's own loading then finds it in the process; left to itself it would

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 
@@ -12,8 +13,12 @@ internal static class BenchCommand
     public static Command Create() => new("bench", "Measure speed on this machine; nothing else should run meanwhile.")
     {
         DecodeBench.Create(),
+        ExtractBench.Create(),
         FitBench.Create(),
+        LatencyBench.Create(),
         LoadBench.Create(),
+        MixedBench.Create(),
+        StreamBench.Create(),
         TokenizeBench.Create(),
     };
 
@@ -28,6 +33,32 @@ internal static class BenchCommand
             File.WriteAllText(file.FullName, JsonSerializer.Serialize(result, Json) + "\n");
         }
     }
+
+    /// <summary>Times each of some arms once a round, in an order that turns from round to round, after one run that is not counted.</summary>
+    /// <returns>Seconds of each arm, one a round.</returns>
+    public static async Task<double[][]> TurnsAsync(Func<Task>[] arms, int rounds, CancellationToken cancellation)
+    {
+        var seconds = Array.ConvertAll(arms, _ => new double[rounds]);
+        for (var round = -1; round < rounds; round++)
+        {
+            for (var i = 0; i < arms.Length; i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                var arm = (i + round + 1) % arms.Length;
+                var start = Stopwatch.GetTimestamp();
+                await arms[arm]();
+                if (round >= 0)
+                {
+                    seconds[arm][round] = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                }
+            }
+        }
+
+        return seconds;
+    }
+
+    /// <summary>The value below which a share of the values lies, by the nearest rank.</summary>
+    public static double Quantile(IReadOnlyList<double> sorted, double share) => sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Count) - 1, 0, sorted.Count - 1)];
 
     /// <summary>The middle value, or the mean of the two in the middle.</summary>
     public static double Median(IEnumerable<double> values)
