@@ -4,8 +4,12 @@ using System.Text.RegularExpressions;
 
 namespace LrtMesh.Cli;
 
-/// <summary>A text, and the ids of the templates (frames) that it was made from.</summary>
-internal sealed record FramedText(string Text, IReadOnlyList<string> Frames);
+/// <summary>A prompt that leaves a behaviour open, and two ways on that make an item of multiple choice.</summary>
+/// <param name="Text">The prompt.</param>
+/// <param name="Positive">A continuation that shows the behaviour.</param>
+/// <param name="Negative">One that does not.</param>
+/// <param name="Frames">The ids of the templates (frames) that they were made from.</param>
+internal sealed record BehaviourPrompt(string Text, string Positive, string Negative, IReadOnlyList<string> Frames);
 
 /// <summary>Two texts that differ in a behaviour, and the templates that they were made from.</summary>
 internal sealed record FramedPair(string Positive, string Negative, IReadOnlyList<string> Frames);
@@ -36,8 +40,8 @@ internal sealed record Behaviour(
     double Rate,
     Detector Detector,
     IReadOnlyList<FramedPair> Contrast,
-    IReadOnlyList<FramedText> Dev,
-    IReadOnlyList<FramedText> Test);
+    IReadOnlyList<BehaviourPrompt> Dev,
+    IReadOnlyList<BehaviourPrompt> Test);
 
 /// <summary>Which of the shipped texts a map is fitted on.</summary>
 internal enum MapText

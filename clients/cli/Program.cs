@@ -41,6 +41,7 @@ internal static class Program
         new HelpOption(),
         new VersionOption(),
         DemoCommand.Create(),
+        EvaluateCommand.Create(),
         ModelsCommand.Create(),
         TokenizeCommand.Create(),
         ExtractCommand.Create(),

@@ -54,7 +54,7 @@ internal sealed class Terminal
             return await work(PlainProgress(what));
         }
 
-        var columns = new ProgressColumn[] { new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn() };
+        var columns = new ProgressColumn[] { new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn(), new RemainingTimeColumn() };
         return await _error.Progress().AutoClear(true).Columns(columns).StartAsync(async context =>
         {
             var task = context.AddTask(Markup.Escape(what));
@@ -71,13 +71,14 @@ internal sealed class Terminal
     private Action<long, long> PlainProgress(string what)
     {
         var sinceLine = Stopwatch.StartNew();
+        var sinceStart = Stopwatch.StartNew();
         return (done, total) =>
         {
             lock (sinceLine)
             {
                 if (sinceLine.Elapsed >= BetweenPlainLines)
                 {
-                    _error.WriteLine(total == 0 ? $"{what}: {done}" : $"{what}: {done} of {total}");
+                    _error.WriteLine(total == 0 ? $"{what}: {done}" : $"{what}: {done} of {total}, about {sinceStart.Elapsed.TotalSeconds * (total - done) / Math.Max(1, done):0} s left");
                     sinceLine.Restart();
                 }
             }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Grpc.Core;
 using LrtMesh.Cli.Demo;
+using LrtMesh.Cli.Evaluation;
 using LrtMesh.V1;
 using Spectre.Console;
 
@@ -10,15 +11,6 @@ namespace LrtMesh.Cli.Commands;
 /// <summary><c>lrtmesh demo</c>: the whole job over gRPC, each step explained as it is done.</summary>
 internal static class DemoCommand
 {
-    // Of the large model's depth: early and late. Chosen on dev prompts of the family that ships.
-    private static readonly double[] CandidateDepths = [0.2, 1.0];
-
-    // Of the texts that ship: some 90,000 tokens, or 1,400 windows: many times the width of what is fitted.
-    private const int MapDocuments = 400;
-
-    // Tokens: long enough that what differs from token to token averages out, short enough for many windows a document. Chosen on dev prompts.
-    private const int MapWindow = 64;
-
     private static readonly TimeSpan CleanUpPatience = TimeSpan.FromSeconds(8);
 
     private static readonly Option<string> SourceName = new("--source") { Description = "The small model, from which vectors come.", HelpName = "MODEL", DefaultValueFactory = _ => Inputs.SmallModel };
@@ -66,7 +58,7 @@ internal static class DemoCommand
             await using var mesh = await run.OpenMeshAsync(dataFolder);
             var source = await mesh.FindModelAsync(run.Get(SourceName), run.Cancellation);
             var target = await mesh.FindModelAsync(run.Get(TargetName), run.Cancellation);
-            var vectors = new DemoVectors(mesh, source, target);
+            var vectors = new PairVectors(mesh, source, target, "demo");
             try
             {
                 var report = await WorkAsync(run, mesh, behaviours, source, target, vectors);
@@ -89,18 +81,18 @@ internal static class DemoCommand
         }
     }
 
-    private static async Task<DemoReport> WorkAsync(CommandRun run, Mesh mesh, BehaviourSet set, LocatedModel source, LocatedModel target, DemoVectors vectors)
+    private static async Task<DemoReport> WorkAsync(CommandRun run, Mesh mesh, BehaviourSet set, LocatedModel source, LocatedModel target, PairVectors vectors)
     {
         var console = run.Terminal.Out;
         var behaviours = set.All;
         ulong seed = run.Get(Seed);
-        var sampler = new Sampler(mesh.Generation, target.Name);
+        var sampler = new Sampler(mesh.Generation, target.Model);
 
         // 1. The models.
         Step(console, 1, "Two models of one family", $"{Describe(source)} is where we learn; {Describe(target)} is what we steer. Vectors and maps live in {mesh.Store}.");
 
         // 2. The yardstick: the large model's own vectors, and on dev prompts the layers and coefficients.
-        uint[] candidates = CandidateLayers(target.Model.Layers);
+        uint[] candidates = Depth.CandidateLayers(target.Model.Layers);
         Step(console, 2, "The yardstick: native vectors",
             $"For each of {behaviours.Count} behaviours, the mean state over texts that show it, less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
             + "On dev prompts we look how strongly each steers, and take the layer where its effect is largest and the coefficient at which it is half of that. "
@@ -116,7 +108,7 @@ internal static class DemoCommand
         console.MarkupLineInterpolated($"  {choices.Count(choice => choice.Steerable)} of {behaviours.Count} behaviours are steerable; {Describe(targetLayers)}.");
 
         // 3. The small model's vectors.
-        uint[] sourceLayers = [.. targetLayers.Select(layer => SameDepth(layer, target.Model.Layers, source.Model.Layers))];
+        uint[] sourceLayers = [.. targetLayers.Select(layer => Depth.Same(layer, target.Model.Layers, source.Model.Layers))];
         Step(console, 3, "Learn small", $"The same contrast pairs, now in {source.Name} alone, each at the layer of the same relative depth.");
         var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, sourceLayers, report, run.Cancellation));
         console.MarkupLineInterpolated($"  {learnt.Length} vectors; told apart by them, pairs held out have a mean AUC of {learnt.Average(vector => vector.Auc):0.00}.");
@@ -124,23 +116,9 @@ internal static class DemoCommand
         // 4. The maps.
         string mapText = set.MapTextPath(MapText.InDistribution);
         Step(console, 4, "The maps",
-            $"Both models read the same text. For each pair of layers, ridge regression finds y ≈ A·x + b between their mean states over runs of {MapWindow} tokens (the vectors are means over tokens, too), and each vector v becomes A·v. "
+            $"Both models read the same text. For each pair of layers, ridge regression finds y ≈ A·x + b between their mean states over runs of {PairVectors.MapWindow} tokens (the vectors are means over tokens, too), and each vector v becomes A·v. "
             + $"Controls: maps fitted on pairs from different documents, and {TestRun.RandomDirections} random directions. All are added with the same length.");
-        var pairs = targetLayers.GroupBy(layer => layer).OrderByDescending(group => group.Count()).Select(group => new MapPair
-        {
-            Map = vectors.MapName(group.Key),
-            Source = new LayerRef { Model = source.Name, Layer = SameDepth(group.Key, target.Model.Layers, source.Model.Layers) },
-            Target = new LayerRef { Model = target.Name, Layer = group.Key },
-        }).ToArray();
-        var request = new CreateMapJobRequest
-        {
-            Map = pairs[0].Map,
-            Source = pairs[0].Source,
-            Target = pairs[0].Target,
-            Documents = { TextFiles.ReadDocuments(mapText).Take(MapDocuments) },
-            Fit = new FitOptions { ShuffledControl = true, Window = MapWindow },
-            More = { pairs.Skip(1) },
-        };
+        var request = vectors.MapRequest(targetLayers, mapText);
         var job = await MapJobs.RunAsync(run.Terminal, mesh.Mapping, request, run.Cancellation);
         AffineMap[] maps = [.. job.Maps.Where(map => !map.Shuffled)];
         foreach (var map in maps)
@@ -154,7 +132,7 @@ internal static class DemoCommand
             var models = (await mesh.ListModelsAsync(run.Cancellation)).DistinctBy(model => model.Name);
             foreach (uint layer in targetLayers.Distinct())
             {
-                var layers = models.Select(model => new LayerRef { Model = model.Name, Layer = SameDepth(layer, target.Model.Layers, model.Model.Layers) }).ToArray();
+                var layers = models.Select(model => new LayerRef { Model = model.Name, Layer = Depth.Same(layer, target.Model.Layers, model.Model.Layers) }).ToArray();
                 var through = await vectors.MapThroughBasisAsync(run.Terminal, layers, layer, rank, request, run.Cancellation);
                 console.MarkupLineInterpolated($"  through a basis of rank {rank} over {string.Join(", ", layers.Select(l => $"{l.Model}:{l.Layer}"))}: layer {through.Source.Layer} → {through.Target.Layer}, R² {through.Metrics.R2:0.000}.");
             }
@@ -178,14 +156,6 @@ internal static class DemoCommand
         return found;
     }
 
-    /// <summary>The layer of another model at the same relative depth; the last layer's is the last.</summary>
-    internal static uint SameDepth(uint layer, uint layers, uint otherLayers) =>
-        layers == 1 ? otherLayers - 1 : (uint)Math.Round((double)layer * (otherLayers - 1) / (layers - 1), MidpointRounding.AwayFromZero);
-
-    /// <summary>A few layers of the large model among which dev prompts decide.</summary>
-    internal static uint[] CandidateLayers(uint layers) =>
-        [.. CandidateDepths.Select(depth => (uint)Math.Round(depth * (layers - 1), MidpointRounding.AwayFromZero)).Distinct()];
-
     private static void Step(IAnsiConsole console, int number, string title, string explanation)
     {
         console.WriteLine();
@@ -203,16 +173,16 @@ internal static class DemoCommand
         var example = report.Results.Where(result => result.Choice.Steerable).MaxBy(result => result.Choice.Effect)?.Choice ?? report.Results[0].Choice;
         string name = example.Behaviour.Name;
         uint layer = example.Native.Layer;
-        uint sourceLayer = SameDepth(layer, report.Target.Model.Layers, report.Source.Model.Layers);
+        uint sourceLayer = Depth.Same(layer, report.Target.Model.Layers, report.Source.Model.Layers);
         console.WriteLine();
         console.MarkupLine("[bold]Now you[/] (vectors and maps made by these stay in .lrtmesh/):");
         console.MarkupLineInterpolated($"  ./lrtmesh learn --name {name} --model {report.Source.Name} --layer {sourceLayer} --behaviour {name} --position mean");
-        console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{sourceLayer} --target {report.Target.Name}:{layer} --window {MapWindow}");
+        console.MarkupLineInterpolated($"  ./lrtmesh train-map --name small-to-large --source {report.Source.Name}:{sourceLayer} --target {report.Target.Name}:{layer} --window {PairVectors.MapWindow}");
         console.MarkupLineInterpolated($"  ./lrtmesh transfer --vector {name} --map small-to-large --name {name}-large");
         console.MarkupLineInterpolated($"  ./lrtmesh generate --model {report.Target.Name} --vector {name}-large --coefficient {example.Coefficient:G3} \"{report.Results[0].Prompts[0].ReplaceLineEndings(" ").Replace("\"", "\\\"", StringComparison.Ordinal)}\"");
     }
 
-    private static async Task CleanUpAsync(CommandRun run, DemoVectors vectors)
+    private static async Task CleanUpAsync(CommandRun run, PairVectors vectors)
     {
         // Not the command's own token: what was made goes also after Ctrl+C.
         using var patience = new CancellationTokenSource(CleanUpPatience);

@@ -3,17 +3,6 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Cli.Demo;
 
-/// <summary>What a generation is steered with.</summary>
-internal enum Arm
-{
-    None,
-    Native,
-    Mapped,
-    Random,
-    Shuffled,
-    Basis,
-}
-
 /// <summary>One behaviour on the test prompts.</summary>
 /// <param name="Choice">What was chosen on dev prompts.</param>
 /// <param name="Prompts">The prompts.</param>
@@ -47,8 +36,8 @@ internal static class TestRun
     public static async Task<TestResult[]> RunAsync(Sampler sampler, Choice[] choices, ArmVectors vectors, int prompts, ulong seed, Action<long, long> report, CancellationToken cancellation)
     {
         var planned = choices.SelectMany((choice, b) => Plan(choice, b, vectors, prompts, seed)).ToArray();
-        string[] texts = await sampler.RunAsync([.. planned.Select(plan => plan.Sample)], report, cancellation);
-        var byBehaviour = planned.Zip(texts, (plan, text) => (plan.Behaviour, plan.Arm, plan.Prompt, Text: text)).ToLookup(made => made.Behaviour);
+        var texts = await sampler.RunAsync([.. planned.Select(plan => plan.Sample)], report, cancellation);
+        var byBehaviour = planned.Zip(texts, (plan, text) => (plan.Behaviour, plan.Arm, plan.Prompt, text.Text)).ToLookup(made => made.Behaviour);
         return [.. choices.Select((choice, b) => Collect(choice, byBehaviour[b]))];
 
         TestResult Collect(Choice choice, IEnumerable<(int Behaviour, Arm Arm, int Prompt, string Text)> made)

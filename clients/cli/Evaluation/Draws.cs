@@ -22,12 +22,47 @@ internal static class Draws
         double[] gaussian = new double[width];
         for (int i = 0; i < width; i++)
         {
-            // Box and Muller 1958; 1 − u is never 0.
-            gaussian[i] = Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+            gaussian[i] = Gaussian(random);
         }
 
-        double length = Math.Sqrt(gaussian.Sum(x => x * x));
-        return [.. gaussian.Select(x => (float)(x / length))];
+        return Normalized(gaussian);
+    }
+
+    /// <summary>
+    /// A direction of length 1, of a draw from N(0, Σ) with Σ the covariance of some rows: a sum of the rows about their mean, each times a
+    /// Gaussian number, has just that covariance (times the number of rows).
+    /// </summary>
+    /// <param name="rows">Row-major [rows, width].</param>
+    public static float[] DirectionLike(float[] rows, int width, ulong seed)
+    {
+        int count = rows.Length / width;
+        double[] mean = new double[width];
+        double[] sum = new double[width];
+        for (int i = 0; i < rows.Length; i++)
+        {
+            mean[i % width] += (double)rows[i] / count;
+        }
+
+        var random = new Random((int)(seed & int.MaxValue));
+        for (int row = 0; row < count; row++)
+        {
+            double weight = Gaussian(random);
+            for (int i = 0; i < width; i++)
+            {
+                sum[i] += weight * (rows[(row * width) + i] - mean[i]);
+            }
+        }
+
+        return Normalized(sum);
+    }
+
+    // Box and Muller 1958; 1 − u is never 0.
+    private static double Gaussian(Random random) => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
+
+    private static float[] Normalized(double[] vector)
+    {
+        double length = Math.Sqrt(vector.Sum(x => x * x));
+        return [.. vector.Select(x => (float)(x / length))];
     }
 
     private static ulong Mix(ulong state)

@@ -27,12 +27,19 @@ public sealed record Document(string Text, IReadOnlySet<string> Behaviours, IRea
 /// <summary>The beginning of one story told twice, with a behaviour and without.</summary>
 public sealed record ContrastPair(string Positive, string Negative, IReadOnlySet<string> Frames);
 
-/// <summary>The beginning of a story that leaves a behaviour open.</summary>
-public sealed record Prompt(string Text, IReadOnlySet<string> Frames);
+/// <summary>The beginning of a story that leaves a behaviour open, and how the story goes on with it and without.</summary>
+/// <param name="Text">The beginning.</param>
+/// <param name="Positive">How it goes on with the behaviour, up to where that shows, and at most six words past where the two part.</param>
+/// <param name="Negative">How it goes on without, as far; about as long as the other where absence has no signs.</param>
+/// <param name="Frames">The ids of the frames of all three.</param>
+public sealed record Prompt(string Text, string Positive, string Negative, IReadOnlySet<string> Frames);
 
 /// <summary>Writes the stories.</summary>
 public static class Grammar
 {
+    // A sign may be a sentence away, as an exclamation mark is; the words on the way to it tell already.
+    private const int MostWordsToSign = 6;
+
     /// <summary>Writes a story.</summary>
     /// <param name="random">Decides everything that is left open.</param>
     /// <param name="split">Whose frames to use; null for all.</param>
@@ -86,7 +93,8 @@ public static class Grammar
         Detector detector = Behaviours.All[(int)Behaviours.TraitOf(behaviour)].Detector;
         string title = on.Opening.Text;
         string told = Join(on, on.Sentences.Count, []);
-        string shared = told[..SharedLength(told, Join(off, off.Sentences.Count, []))];
+        string toldOtherwise = Join(off, off.Sentences.Count, []);
+        string shared = told[..SharedLength(told, toldOtherwise)];
         List<string> beginnings = [title];
         for (int end = title.Length + 2; end <= shared.Length; end++)
         {
@@ -102,7 +110,31 @@ public static class Grammar
 
         // The longest: what comes next shows the behaviour or its absence.
         string text = beginnings[^1];
-        return new(text, FramesOf(on, text.Length));
+        int fork = SharedLength(told[text.Length..], toldOtherwise[text.Length..]);
+        string positive = UpTo(told[text.Length..], fork, detector.Shows);
+        string negative = UpTo(toldOtherwise[text.Length..], fork, detector.Off.Length > 0 ? detector.Matches : way => way.Length >= positive.Length);
+        var frames = FramesOf(on, text.Length + positive.Length);
+        frames.UnionWith(FramesOf(off, text.Length + negative.Length));
+        return new(text, positive, negative, frames);
+    }
+
+    /// <summary>The fewest words from the start of which something holds, or a few past the parting where that takes longer.</summary>
+    private static string UpTo(string text, int parting, Func<string, bool> holds)
+    {
+        int words = 0;
+        for (int end = parting + 1; end < text.Length; end++)
+        {
+            if (!char.IsLetter(text[end]) && (char.IsLetter(text[end - 1]) || text[end - 1] is '.' or '!' or '?'))
+            {
+                words++;
+                if (holds(text[..end]) || words == MostWordsToSign)
+                {
+                    return text[..end];
+                }
+            }
+        }
+
+        return text;
     }
 
     private static Document Write(Random random, Style style, Split? split)

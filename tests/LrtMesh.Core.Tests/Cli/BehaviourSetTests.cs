@@ -77,8 +77,8 @@ public sealed class BehaviourSetTests : IDisposable
             rate = 0.3,
             detector = new { on = @"\bdogs?\b", off = @"\bcats?\b" },
             contrast = new[] { new { positive = "a dog", negative = "a cat", frames = new[] { contrast } } },
-            dev = new[] { new { text = "Once", frames = new[] { dev } } },
-            test = new[] { new { text = "One day", frames = new[] { test } } },
+            dev = new[] { new { text = "Once", positive = " a dog", negative = " a cat", frames = new[] { dev } } },
+            test = new[] { new { text = "One day", positive = " a dog", negative = " a cat", frames = new[] { test } } },
         }));
 
     private void WriteMap(string file, params string[] frames) =>

@@ -3,7 +3,6 @@ using Google.Rpc;
 using Grpc.Core;
 using LrtMesh.Cli;
 using LrtMesh.Cli.Commands;
-using LrtMesh.Cli.Demo;
 using LrtMesh.Cli.Evaluation;
 using LrtMesh.V1;
 using Xunit;
@@ -122,7 +121,7 @@ public sealed class CommandLineTests
     [InlineData(0, 1, 4, 3)]
     [InlineData(5, 6, 1, 0)]
     public void A_layer_of_the_same_relative_depth_is_found_in_another_model(uint layer, uint layers, uint others, uint expected) =>
-        Assert.Equal(expected, DemoCommand.SameDepth(layer, layers, others));
+        Assert.Equal(expected, Depth.Same(layer, layers, others));
 
     [Fact]
     public void Among_layers_of_equal_effect_the_one_that_needs_the_smallest_share_of_the_states_length_is_chosen()
@@ -136,8 +135,8 @@ public sealed class CommandLineTests
     [Fact]
     public void Candidate_layers_exist_even_in_a_model_of_one_layer()
     {
-        Assert.Equal([0u], DemoCommand.CandidateLayers(1));
-        Assert.All(DemoCommand.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 7u));
+        Assert.Equal([0u], Depth.CandidateLayers(1));
+        Assert.All(Depth.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 7u));
     }
 
     [Fact]

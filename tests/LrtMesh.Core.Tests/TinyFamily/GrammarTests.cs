@@ -50,6 +50,26 @@ public sealed class GrammarTests
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void A_prompt_goes_on_both_ways_up_to_where_they_differ_in_the_behaviour(string name)
+    {
+        var detector = Behaviours.All.Single(b => b.Name == name).Detector;
+        var random = new Random(15);
+        int shown = 0;
+        for (var i = 0; i < 200; i++)
+        {
+            var prompt = Grammar.WritePrompt(random, name, Split.Test);
+            Assert.NotEqual(prompt.Positive, prompt.Negative);
+            Assert.False(string.IsNullOrWhiteSpace(prompt.Positive) || string.IsNullOrWhiteSpace(prompt.Negative), prompt.Text);
+            Assert.False(detector.Shows(prompt.Negative), prompt.Negative);
+            shown += detector.Shows(prompt.Positive) ? 1 : 0;
+        }
+
+        // An exclamation mark, and the verb by which "I" is told from speech, may be farther away than the words that are given.
+        Assert.True(shown >= 100 || name is "excited" or "first-person", $"{shown} of 200");
+    }
+
     [Fact]
     public void The_splits_share_no_frame_and_there_are_hundreds()
     {

@@ -1,7 +1,6 @@
-using LrtMesh.Cli.Evaluation;
 using LrtMesh.V1;
 
-namespace LrtMesh.Cli.Demo;
+namespace LrtMesh.Cli.Evaluation;
 
 /// <summary>What was chosen for a behaviour on dev prompts, with its native vector alone.</summary>
 /// <param name="Native">The native vector at the chosen layer of the large model.</param>
@@ -20,22 +19,24 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 /// Chooses a layer and a coefficient for each behaviour, on dev prompts and with native vectors alone, so that nothing
 /// about maps or test prompts enters the choice.
 /// </summary>
-internal sealed class DevChoice(Sampler sampler, ulong seed)
+/// <param name="curvePrompts">Prompts of a behaviour for its dose-response curve.</param>
+/// <param name="confirmPrompts">Prompts of a behaviour for the test at the chosen coefficient.</param>
+internal sealed class DevChoice(Sampler sampler, ulong seed, int curvePrompts = DevChoice.CurvePrompts, int confirmPrompts = DevChoice.ConfirmPrompts)
 {
     /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
     public static readonly double[] Shares = [0.1, 0.2, 0.4, 0.8];
 
-    /// <summary>Prompts of a behaviour for its dose-response curve.</summary>
+    /// <summary>As many as a curve needs to be read.</summary>
     public const int CurvePrompts = 20;
 
-    /// <summary>Prompts of a behaviour for the test at the chosen coefficient.</summary>
+    /// <summary>All dev prompts of the family that ships.</summary>
     public const int ConfirmPrompts = 80;
 
     private const int SeedPurpose = 1;
 
     /// <summary>Rates without steering on the dev prompts: [behaviour][prompt], 1 where the behaviour shows.</summary>
     public async Task<double[][]> BaselineAsync(IReadOnlyList<Behaviour> behaviours, Action<long, long> report, CancellationToken cancellation) =>
-        await OutcomesAsync([.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, null))], report, cancellation);
+        await OutcomesAsync([.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, confirmPrompts, null))], report, cancellation);
 
     /// <summary>Dose-response curves: [behaviour][layer].</summary>
     /// <param name="natives">[behaviour][layer].</param>
@@ -47,14 +48,14 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
             from layer in Enumerable.Range(0, layers)
             from share in Shares
             let native = natives[b][layer]
-            select new Trial(behaviours[b], b, CurvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, native.Vector.Layer, share * native.MeanHiddenNorm));
+            select new Trial(behaviours[b], b, curvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, native.Vector.Layer, share * native.MeanHiddenNorm));
         double[][] outcomes = await OutcomesAsync([.. trials], report, cancellation);
 
         var curves = new DoseResponse[behaviours.Count][];
         int next = 0;
         for (int b = 0; b < behaviours.Count; b++)
         {
-            double none = baseline[b].Take(CurvePrompts).Average();
+            double none = baseline[b].Take(curvePrompts).Average();
             curves[b] = new DoseResponse[layers];
             for (int layer = 0; layer < layers; layer++)
             {
@@ -89,7 +90,7 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
         // A behaviour that no coefficient brings about is shown with the smallest one tried.
         double[] coefficients = [.. layers.Select((layer, b) => curves[b][layer].HalfOfLargest() ?? curves[b][layer].Coefficients[0])];
         double[][] steered = await OutcomesAsync(
-            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, ConfirmPrompts, new SteeredBy(vectors[b].Name, vectors[b].Digest, vectors[b].Layer, coefficients[b])))], report, cancellation);
+            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, confirmPrompts, new SteeredBy(vectors[b].Name, vectors[b].Digest, vectors[b].Layer, coefficients[b])))], report, cancellation);
         double[] p = Significance.Holm([.. steered.Select((outcomes, b) => Significance.SignTest(baseline[b], outcomes))]);
         return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, vectors[b], coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
     }
@@ -98,7 +99,7 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
     {
         var samples = trials.SelectMany(trial => trial.Behaviour.Dev.Take(trial.Prompts).Select(
             (prompt, p) => new Sample(prompt.Text, Draws.Seed(seed, SeedPurpose, trial.Index, p), trial.Steering)));
-        string[] texts = await sampler.RunAsync([.. samples], report, cancellation);
+        var texts = await sampler.RunAsync([.. samples], report, cancellation);
 
         var outcomes = new double[trials.Count][];
         int next = 0;
@@ -106,7 +107,7 @@ internal sealed class DevChoice(Sampler sampler, ulong seed)
         {
             var behaviour = trials[t].Behaviour;
             int prompts = Math.Min(trials[t].Prompts, behaviour.Dev.Count);
-            outcomes[t] = [.. texts.Skip(next).Take(prompts).Select(text => behaviour.Detector.Shows(text) ? 1.0 : 0.0)];
+            outcomes[t] = [.. texts.Skip(next).Take(prompts).Select(text => behaviour.Detector.Shows(text.Text) ? 1.0 : 0.0)];
             next += prompts;
         }
 

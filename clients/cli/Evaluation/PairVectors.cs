@@ -1,25 +1,53 @@
 using Grpc.Core;
 using LrtMesh.Cli.Commands;
-using LrtMesh.Cli.Evaluation;
 using LrtMesh.Client;
 using LrtMesh.V1;
 
-namespace LrtMesh.Cli.Demo;
+namespace LrtMesh.Cli.Evaluation;
 
 /// <summary>
-/// The vectors and maps that a demo makes, all under one prefix of its own, so that they cannot touch what others keep
-/// in the same mesh, and can be deleted together.
+/// The vectors and maps that a demo or an evaluation of two models makes, all under one prefix of its own, so that they cannot touch what
+/// others keep in the same mesh, and can be deleted together.
 /// </summary>
-internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel target)
+/// <param name="command">What the prefix starts with.</param>
+internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel target, string command)
 {
+    /// <summary>Tokens: long enough that what differs from token to token averages out, short enough for many windows a document. Chosen on dev prompts.</summary>
+    public const int MapWindow = 64;
+
+    /// <summary>Of the texts that ship: some 90,000 tokens, or 1,400 windows: many times the width of what is fitted.</summary>
+    public const int MapDocuments = 400;
+
     private const int Concurrency = 4;
     private const int PageSize = 1000;
 
     /// <summary>What all names start with.</summary>
-    public string Prefix { get; } = $"demo/{Guid.NewGuid().ToString("N")[..8]}/";
+    public string Prefix { get; } = $"{command}/{Guid.NewGuid().ToString("N")[..8]}/";
 
     /// <summary>The map to a layer of the large model.</summary>
     public string MapName(uint targetLayer) => $"{Prefix}map-{targetLayer}";
+
+    /// <summary>Asks for a map to each of some layers of the large model, the one that most behaviours use first, and its shuffled control.</summary>
+    /// <param name="targetLayers">One a behaviour.</param>
+    /// <param name="mapText">File of the documents.</param>
+    public CreateMapJobRequest MapRequest(IEnumerable<uint> targetLayers, string mapText)
+    {
+        var pairs = targetLayers.GroupBy(layer => layer).OrderByDescending(group => group.Count()).Select(group => new MapPair
+        {
+            Map = MapName(group.Key),
+            Source = new LayerRef { Model = source.Name, Layer = Depth.Same(group.Key, target.Model.Layers, source.Model.Layers) },
+            Target = new LayerRef { Model = target.Name, Layer = group.Key },
+        }).ToArray();
+        return new CreateMapJobRequest
+        {
+            Map = pairs[0].Map,
+            Source = pairs[0].Source,
+            Target = pairs[0].Target,
+            Documents = { TextFiles.ReadDocuments(mapText).Take(MapDocuments) },
+            Fit = new FitOptions { ShuffledControl = true, Window = MapWindow },
+            More = { pairs.Skip(1) },
+        };
+    }
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
     public Task<LearntVector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
@@ -45,7 +73,7 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
                 {
                     Vector = carried.First.Name,
                     Map = MapName(carried.Second) + kind,
-                    Name = carried.First.Name.Replace(".source", kind.Length > 0 ? kind : ".mapped", StringComparison.Ordinal),
+                    Name = Prefix + carried.First.Name[(carried.First.Name.LastIndexOf('/') + 1)..].Replace(".source", kind.Length > 0 ? kind : ".mapped", StringComparison.Ordinal),
                 },
                 Mesh.Soon(cancellation))).Vector,
             (_, _) => { },
@@ -71,27 +99,53 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
         return made.Map;
     }
 
-    /// <summary>Stores random directions of the large model; each can be added at any layer.</summary>
+    /// <summary>Stores random directions of the large model, every one as likely as any other; each can be added at any layer.</summary>
     public Task<Vector[]> PutRandomAsync(int count, ulong seed, CancellationToken cancellation) =>
         EachAsync(
             [.. Enumerable.Range(0, count)],
-            async i =>
-            {
-                var vector = new Vector
-                {
-                    Name = $"{Prefix}random-{i:00}",
-                    Model = target.Name,
-                    ModelDigest = target.Model.Digest,
-                    Layer = target.Model.Layers - 1,
-                    Provenance = new VectorProvenance { Method = VectorMethod.Given },
-                };
-                var elements = TensorBytes.Encode(Draws.Direction((int)target.Model.Width, Draws.Seed(seed, i)), target.Model.Width);
-                return (await mesh.Vectors.PutVectorAsync(new PutVectorRequest { Vector = vector, Elements = elements }, Mesh.Soon(cancellation))).Vector;
-            },
+            i => PutAsync($"random-{i:00}", target.LastLayer, Draws.Direction((int)target.Model.Width, Draws.Seed(seed, i)), cancellation),
             (_, _) => { },
             cancellation);
 
-    /// <summary>Deletes all vectors and maps of this demo.</summary>
+    /// <summary>Stores random directions that vary as the large model's states at a layer do: drawn from N(0, Σ), with Σ the states' covariance.</summary>
+    public Task<Vector[]> PutRandomStatesAsync(int count, uint layer, float[] states, ulong seed, CancellationToken cancellation) =>
+        EachAsync(
+            [.. Enumerable.Range(0, count)],
+            i => PutAsync($"random-states-{layer}-{i:00}", layer, Draws.DirectionLike(states, (int)target.Model.Width, Draws.Seed(seed, (int)layer, i)), cancellation),
+            (_, _) => { },
+            cancellation);
+
+    /// <summary>Stores the small model's vectors, as they are, as vectors of the large model, whose width is the same.</summary>
+    /// <param name="targetLayers">One a vector.</param>
+    public Task<Vector[]> PutUnmappedAsync(IReadOnlyList<Vector> vectors, IReadOnlyList<uint> targetLayers, CancellationToken cancellation) =>
+        EachAsync(
+            [.. vectors.Zip(targetLayers)],
+            async carried => await PutAsync($"unmapped-{carried.Second}-{carried.First.Digest[^8..]}", carried.Second, await ElementsAsync(carried.First, cancellation), cancellation),
+            (_, _) => { },
+            cancellation);
+
+    /// <summary>Cosine of the angle between two stored vectors.</summary>
+    public async Task<double> CosineAsync(Vector a, Vector b, CancellationToken cancellation)
+    {
+        float[] x = await ElementsAsync(a, cancellation);
+        float[] y = await ElementsAsync(b, cancellation);
+        return x.Zip(y, (one, other) => (double)one * other).Sum() / Math.Sqrt(x.Sum(one => (double)one * one) * y.Sum(one => (double)one * one));
+    }
+
+    /// <summary>Hidden states of the large model: row-major [tokens, width].</summary>
+    public async Task<float[]> StatesAsync(IEnumerable<string> texts, uint layer, CancellationToken cancellation)
+    {
+        var spec = new ExtractionSpec { Model = target.Name, Layers = { layer }, AddSpecialTokens = true };
+        var rows = new List<float>();
+        await foreach (var block in target.Role.Extraction.ReadHiddenStatesAsync(spec, [new TextBatch { Texts = { texts } }], cancellation: cancellation))
+        {
+            rows.AddRange(block.Layers[0]);
+        }
+
+        return [.. rows];
+    }
+
+    /// <summary>Deletes all of these vectors and maps.</summary>
     public async Task DeleteAllAsync(CancellationToken cancellation)
     {
         // A page at a time from the start: what was listed is gone before the next listing.
@@ -111,6 +165,23 @@ internal sealed class DemoVectors(Mesh mesh, LocatedModel source, LocatedModel t
             }
         }
     }
+
+    private async Task<Vector> PutAsync(string name, uint layer, float[] elements, CancellationToken cancellation)
+    {
+        var vector = new Vector
+        {
+            Name = Prefix + name,
+            Model = target.Name,
+            ModelDigest = target.Model.Digest,
+            Layer = layer,
+            Provenance = new VectorProvenance { Method = VectorMethod.Given },
+        };
+        var request = new PutVectorRequest { Vector = vector, Elements = TensorBytes.Encode(elements, target.Model.Width) };
+        return (await mesh.Vectors.PutVectorAsync(request, Mesh.Soon(cancellation))).Vector;
+    }
+
+    private async Task<float[]> ElementsAsync(Vector vector, CancellationToken cancellation) =>
+        Tensors.Float32((await mesh.Vectors.GetVectorAsync(new GetVectorRequest { Name = vector.Name }, Mesh.Soon(cancellation))).Elements);
 
     private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, IReadOnlyList<uint> layers, CancellationToken cancellation)
     {
