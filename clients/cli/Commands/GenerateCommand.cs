@@ -28,15 +28,9 @@ internal static class GenerateCommand
 
     private static readonly Option<uint> MaxTokens = new("--max-tokens") { Description = "Tokens to generate at most.", HelpName = "N", DefaultValueFactory = _ => 64 };
 
-    private static readonly Option<double?> Temperature = new("--temperature") { Description = "0 takes the likeliest token each time. Default: 1.", HelpName = "T" };
-
-    private static readonly Option<uint> TopK = new("--top-k") { Description = "Choose only among the K likeliest tokens; 0: all.", HelpName = "K" };
-
-    private static readonly Option<double?> TopP = new("--top-p") { Description = "Choose only among the likeliest tokens that sum to P.", HelpName = "P" };
-
-    private static readonly Option<ulong?> Seed = new("--seed") { Description = "The same seed gives the same text.", HelpName = "S" };
-
     private static readonly Option<string[]> Stop = new("--stop") { Description = "Stop where this text comes up; may be repeated.", HelpName = "TEXT" };
+
+    private static readonly Option<bool> IgnoreEnd = new("--ignore-eos") { Description = "Go on after the model's end-of-sequence token." };
 
     public static Command Create()
     {
@@ -50,12 +44,13 @@ internal static class GenerateCommand
 
             lrtmesh generate --model MODEL --system "Be brief." --user "Who are you?"
             """)
-        { Prompt, ChatFile, SystemText, UserText, ModelName, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
-        foreach (var option in SteeringOptions.All)
+        { Prompt, ChatFile, SystemText, UserText, ModelName, MaxTokens, Stop, IgnoreEnd };
+        foreach (var option in SamplingOptions.All.Concat(SteeringOptions.All))
         {
             command.Add(option);
         }
 
+        command.Validators.Add(SamplingOptions.Validate);
         command.Validators.Add(SteeringOptions.Validate);
         command.Validators.Add(result =>
         {
@@ -75,47 +70,84 @@ internal static class GenerateCommand
         await using var mesh = await run.OpenMeshAsync();
         // With --json - standard output is for JSON, and the text is for people.
         var output = run.JsonOnOutput ? Console.Error : Console.Out;
-        var text = new StringBuilder();
+        int samples = (int)request.Sampling.Samples;
+        var answers = Enumerable.Range(0, samples).Select(_ => new Answer()).ToArray();
         GenerationStarted? started = null;
-        GenerationFinished? finished = null;
         using var call = mesh.Generation.Generate(request, Mesh.Long(run.Cancellation));
         await foreach (var part in call.ResponseStream.ReadAllAsync(run.Cancellation))
         {
             started ??= part.Started;
-            finished ??= part.Finished;
             if (part.Text is { } piece)
             {
-                text.Append(piece.Text);
-                await output.WriteAsync(piece.Text);
-                await output.FlushAsync(run.Cancellation);
+                answers[piece.Sample].Take(piece);
+                if (samples == 1)
+                {
+                    await output.WriteAsync(piece.Text);
+                    await output.FlushAsync(run.Cancellation);
+                }
+            }
+            else if (part.Finished is { } end)
+            {
+                answers[end.Sample].Finished = end;
+                // Several answers come as they are made, mixed; each is shown when it is whole.
+                await output.WriteLineAsync(samples == 1 ? "" : $"--- answer {end.Sample}, seed {started!.Seed + end.Sample}\n{answers[end.Sample].Text}");
             }
         }
 
-        await output.WriteLineAsync();
-        if (started is null || finished is null)
+        if (started is null || answers.Any(answer => answer.Finished is null))
         {
             throw new CommandException("The answer ended before it was finished.");
         }
 
-        foreach (var applied in finished.Steering)
+        foreach (var applied in answers[0].Finished!.Steering)
         {
             string origin = applied.MapDigest.Length > 0 ? $"by map {Inputs.Short(applied.MapDigest)}" : "not mapped";
             run.Terminal.Note($"steered by {applied.Vector} ({origin}): layer {applied.Layer}, {applied.Positions} positions, mean ‖Δ‖/‖h‖ {applied.MeanRelativeChange:0.000}");
         }
 
-        run.Terminal.Note($"{finished.GeneratedTokens} tokens in {finished.TotalTime?.ToTimeSpan().TotalSeconds ?? 0:0.00} s, seed {started.Seed}, {finished.Reason}");
+        run.Terminal.Note(
+            $"{answers.Sum(answer => answer.Finished!.GeneratedTokens)} tokens in {answers.Max(answer => answer.Finished!.TotalTime?.ToTimeSpan().TotalSeconds ?? 0):0.00} s, seed {started.Seed}, {string.Join(", ", answers.Select(answer => answer.Finished!.Reason).Distinct())}");
         await run.WriteJsonAsync(new
         {
             request.Model,
             started.ModelDigest,
             Prompt = request.Chat is null ? request.Prompt : null,
-            Text = text.ToString(),
             started.Seed,
-            FinishReason = $"{finished.Reason}",
-            finished.PromptTokens,
-            finished.GeneratedTokens,
-            Steering = finished.Steering.Select(applied => new { applied.Vector, applied.VectorDigest, applied.MapDigest, applied.Layer, applied.Positions, applied.MeanRelativeChange }),
+            started.PromptTokens,
+            Answers = answers.Select((answer, sample) => answer.Facts(started.Seed + (ulong)sample)),
         });
+    }
+
+    /// <summary>One answer as it comes.</summary>
+    private sealed class Answer
+    {
+        private readonly StringBuilder _text = new();
+        private readonly List<uint> _ids = [];
+        private readonly List<TokenLogprobs> _logprobs = [];
+
+        public string Text => _text.ToString();
+
+        /// <summary>How it ended; null: it has not.</summary>
+        public GenerationFinished? Finished { get; set; }
+
+        public void Take(GeneratedText piece)
+        {
+            _text.Append(piece.Text);
+            _ids.AddRange(piece.TokenIds);
+            _logprobs.AddRange(piece.Logprobs);
+        }
+
+        /// <summary>It as --json has it.</summary>
+        public object Facts(ulong seed) => new
+        {
+            Text,
+            Seed = seed,
+            FinishReason = $"{Finished!.Reason}",
+            Finished.GeneratedTokens,
+            TokenIds = _ids,
+            Logprobs = _logprobs.Count == 0 ? null : _logprobs.Select(token => new { token.Logprob, Top = token.Top.Select(likely => new { likely.TokenId, likely.Logprob }) }),
+            Steering = Finished.Steering.Select(applied => new { applied.Vector, applied.VectorDigest, applied.MapDigest, applied.Layer, applied.Positions, applied.MeanRelativeChange }),
+        };
     }
 
     private static async Task<GenerateRequest> RequestAsync(CommandRun run)
@@ -123,8 +155,8 @@ internal static class GenerateCommand
         var request = new GenerateRequest
         {
             Model = run.Get(ModelName),
-            Sampling = new Sampling { TopK = run.Get(TopK) },
-            Stopping = new Stopping { MaxTokens = run.Get(MaxTokens), Stop = { run.Parse.GetValue(Stop) ?? [] } },
+            Sampling = SamplingOptions.Of(run),
+            Stopping = new Stopping { MaxTokens = run.Get(MaxTokens), IgnoreEos = run.Parse.GetValue(IgnoreEnd), Stop = { run.Parse.GetValue(Stop) ?? [] } },
         };
         if (run.Parse.GetValue(ChatFile) is { } file)
         {
@@ -137,21 +169,6 @@ internal static class GenerateCommand
         else
         {
             request.Prompt = await PromptAsync(run);
-        }
-
-        if (run.Parse.GetValue(Temperature) is { } temperature)
-        {
-            request.Sampling.Temperature = temperature;
-        }
-
-        if (run.Parse.GetValue(TopP) is { } topP)
-        {
-            request.Sampling.TopP = topP;
-        }
-
-        if (run.Parse.GetValue(Seed) is { } seed)
-        {
-            request.Sampling.Seed = seed;
         }
 
         request.Steering.AddRange(SteeringOptions.Of(run));

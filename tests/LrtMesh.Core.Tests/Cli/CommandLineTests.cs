@@ -41,6 +41,8 @@ public sealed class CommandLineTests
     [InlineData("generate hello --vector v --coefficient 1 --schedule 4", "expected TOKEN:FACTOR")]
     [InlineData("generate hello --vector v --coefficient 1 --if p", "expected VECTOR:THRESHOLD")]
     [InlineData("generate hello --vector v --coefficient 1 --positions some", "some")]
+    [InlineData("generate hello --logit-bias a:1", "expected ID:BIAS")]
+    [InlineData("generate hello --samples 0", "--samples must be at least 1")]
     [InlineData("generate", "PROMPT")]
     [InlineData("models --mesh mesh.json --redis localhost:6379", "the mesh of --mesh has its store already")]
     [InlineData("demo --prompts 0", "at least 1")]
