@@ -294,7 +294,7 @@ internal sealed class GenerationLoop : IDisposable
         long[] ids = [.. sequences.Select(s => (long)s.Tokens[s.Cached])];
         long[] positions = [.. sequences.Select(s => (long)s.Cached)];
         var hidden = Advance(sequences, first, ids, positions, [.. sequences.Select(_ => 1)]); // [count, 1, width]
-        Choose(first, _decoder.Logits(hidden.squeeze(1)).cpu().Floats().ToArray());
+        Choose(first, _decoder.Logits(hidden.squeeze(1)).cpu().Floats());
     }
 
     /// <summary>
@@ -348,13 +348,13 @@ internal sealed class GenerationLoop : IDisposable
 
     /// <summary>Chooses the next token of sequences that lie side by side, and lets those that end leave.</summary>
     /// <param name="first">Slot of the first.</param>
-    /// <param name="scores">[count, vocabulary].</param>
-    private void Choose(int first, float[] scores)
+    /// <param name="scores">[count, vocabulary], overwritten.</param>
+    private void Choose(int first, Span<float> scores)
     {
         var vocabulary = _decoder.Config.Vocabulary;
         for (var row = (scores.Length / vocabulary) - 1; row >= 0; row--)
         {
-            if (_live[first + row].Choose(scores.AsSpan(row * vocabulary, vocabulary), _endOfSequence))
+            if (_live[first + row].Choose(scores.Slice(row * vocabulary, vocabulary), _endOfSequence))
             {
                 Remove(first + row);
             }

@@ -36,6 +36,10 @@ public sealed record SamplingOptions(double Temperature, int TopK, double TopP, 
 /// <param name="prompt">The prompt's tokens, for the repetition penalty.</param>
 public sealed class Sampler(SamplingOptions options, IEnumerable<int> prompt)
 {
+    private const float BoundStep = 16;
+    private const float LeastBound = 1e-9f; // times the likeliest: below it every token is taken
+
+    private readonly List<int> _likeliest = [];
     private readonly HashSet<int> _seen = options.RepetitionPenalty == 1 ? [] : [.. prompt];
     private readonly Dictionary<int, int> _counts = []; // of the answer's tokens
     private ulong _state = options.Seed;
@@ -87,23 +91,14 @@ public sealed class Sampler(SamplingOptions options, IEnumerable<int> prompt)
         }
     }
 
-    private int DrawAmongLikeliest(Span<float> probabilities)
+    private int DrawAmongLikeliest(ReadOnlySpan<float> probabilities)
     {
-        var order = new int[probabilities.Length];
-        for (var i = 0; i < order.Length; i++)
-        {
-            order[i] = i;
-        }
-
-        var keys = probabilities.ToArray();
-        TensorPrimitives.Negate(keys, keys);
-        Array.Sort(keys, order); // likeliest first
-
+        var most = options.TopK == 0 ? probabilities.Length : Math.Min(options.TopK, probabilities.Length);
+        var order = Likeliest(probabilities, most);
         var kept = 0;
         var mass = 0.0;
-        var most = options.TopK == 0 ? order.Length : Math.Min(options.TopK, order.Length);
         var least = options.MinP * probabilities[order[0]];
-        while (kept < most && (kept == 0 || (mass < options.TopP && probabilities[order[kept]] >= least)))
+        while (kept < Math.Min(most, order.Count) && (kept == 0 || (mass < options.TopP && probabilities[order[kept]] >= least)))
         {
             mass += probabilities[order[kept++]];
         }
@@ -120,6 +115,52 @@ public sealed class Sampler(SamplingOptions options, IEnumerable<int> prompt)
         }
 
         return order[kept - 1];
+    }
+
+    /// <summary>
+    /// The likeliest tokens in order, of equal ones the first, and enough of them: those above a bound that is lowered until they are as many, or as
+    /// likely together, as are wanted. A whole vocabulary takes milliseconds to sort, and a few tokens of it nearly always do.
+    /// </summary>
+    private List<int> Likeliest(ReadOnlySpan<float> probabilities, int most)
+    {
+        var largest = TensorPrimitives.Max(probabilities);
+        var least = (float)(options.MinP * largest);
+        for (var bound = largest / BoundStep; ; bound = bound < largest * LeastBound ? 0 : bound / BoundStep)
+        {
+            bound = Math.Max(bound, least);
+            _likeliest.Clear();
+            var mass = 0.0;
+            for (var token = 0; token < probabilities.Length; token++)
+            {
+                if (probabilities[token] >= bound)
+                {
+                    _likeliest.Add(token);
+                    mass += probabilities[token];
+                }
+            }
+
+            if (bound <= least || _likeliest.Count >= most || (options.TopP < 1 && mass >= options.TopP))
+            {
+                return Sorted(probabilities);
+            }
+        }
+    }
+
+    private List<int> Sorted(ReadOnlySpan<float> probabilities)
+    {
+        var entries = new (float Negative, int Token)[_likeliest.Count];
+        for (var i = 0; i < entries.Length; i++)
+        {
+            entries[i] = (-probabilities[_likeliest[i]], _likeliest[i]);
+        }
+
+        Array.Sort(entries);
+        for (var i = 0; i < entries.Length; i++)
+        {
+            _likeliest[i] = entries[i].Token;
+        }
+
+        return _likeliest;
     }
 
     private int Draw(ReadOnlySpan<float> probabilities)

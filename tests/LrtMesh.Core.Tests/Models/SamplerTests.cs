@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+using CsCheck;
 using LrtMesh.Core.Models;
 using Xunit;
 
@@ -30,6 +32,26 @@ public sealed class SamplerTests
     [InlineData(3, 0.99, new[] { 0, 1, 2 })]
     public void Top_k_and_top_p_leave_the_likeliest(int topK, double topP, int[] left) =>
         Assert.Equal(left, Draw(new SamplingOptions(1, topK, topP, 3), 2000).Keys.Order());
+
+    [Fact]
+    public void Over_a_large_vocabulary_tokens_are_those_that_sorting_all_of_it_leaves()
+    {
+        var options = Gen.Select(Gen.Int[0, 3000], Gen.Double[0.01, 1], Gen.Double[0, 0.2], Gen.Double[0.1, 4], Gen.Int[0, 3]);
+        options.Sample(
+            wanted =>
+            {
+                var (topK, topP, minP, spread, ties) = wanted;
+                var random = new Random(topK);
+                var scores = Enumerable.Range(0, 2000).Select(_ => (float)Math.Round(random.NextDouble() * 8 * spread, ties)).ToArray();
+                var sampler = new Sampler(new SamplingOptions(1, topK, topP, Seed: 5) { MinP = minP }, []);
+                var state = 5UL;
+                for (var draw = 0; draw < 20; draw++)
+                {
+                    Assert.Equal(BySortingAll(scores, topK, topP, minP, ref state), sampler.Choose((float[])scores.Clone()));
+                }
+            },
+            iter: 60, seed: "0000000000000", threads: 1);
+    }
 
     [Fact]
     public void The_same_seed_draws_the_same_tokens()
@@ -76,6 +98,27 @@ public sealed class SamplerTests
         Assert.Equal([0, 1, 2], logprobs.Top.Select(top => top.Token));
         Assert.All(logprobs.Top, top => Assert.Equal(Math.Log(Probabilities[top.Token]), top.Logprob, 1e-6));
         Assert.Empty(TokenLogprobs.Of(scores, 0, top: 0).Top);
+    }
+
+    /// <summary>Top-k, top-p and min-p as they are defined, on the whole vocabulary in order.</summary>
+    private static int BySortingAll(float[] scores, int topK, double topP, double minP, ref ulong state)
+    {
+        var p = new float[scores.Length];
+        TensorPrimitives.SoftMax<float>(scores, p);
+        var order = Enumerable.Range(0, p.Length).OrderByDescending(token => p[token]).ThenBy(token => token).Take(topK == 0 ? p.Length : topK).ToArray();
+        var (kept, mass) = (0, 0.0);
+        while (kept < order.Length && (kept == 0 || (mass < topP && p[order[kept]] >= minP * p[order[0]])))
+        {
+            mass += p[order[kept++]];
+        }
+
+        // SplitMix64.
+        var z = state += 0x9E3779B97F4A7C15;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+        var threshold = ((z ^ (z >> 31)) >> 11) * (1.0 / (1UL << 53)) * mass;
+        var sum = 0.0;
+        return order.Take(kept).SkipWhile(token => (sum += p[token]) <= threshold).Append(order[kept - 1]).First();
     }
 
     private static Dictionary<int, int> Draw(SamplingOptions options, int draws)
