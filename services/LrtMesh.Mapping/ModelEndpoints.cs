@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Grpc.Net.Client.Balancer;
+using Grpc.Net.Client.Configuration;
 using LrtMesh.Core;
 using LrtMesh.V1;
 
@@ -14,7 +16,11 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
+    // How soon a dns: address's new replicas are found; without it a name is resolved anew only when a connection is lost.
+    private static readonly TimeSpan NamesGrowOld = TimeSpan.FromSeconds(30);
+
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
+    private readonly ServiceProvider _resolvers = new ServiceCollection().AddSingleton<ResolverFactory>(new DnsResolverFactory(NamesGrowOld)).BuildServiceProvider();
 
     /// <summary>Finds the models that layers belong to.</summary>
     /// <param name="layers">Layers, each with the request's fields that name it.</param>
@@ -36,6 +42,8 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
         {
             channel.Dispose();
         }
+
+        _resolvers.Dispose();
     }
 
     private static LocatedModel Find(PlannedLayer planned, (IReadOnlyList<LocatedModel> Models, string? Error)[] lists)
@@ -58,8 +66,10 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
 
     private async Task<(IReadOnlyList<LocatedModel> Models, string? Error)> ListAsync(Uri endpoint, CancellationToken cancellation)
     {
-        var channel = _channels.GetOrAdd(endpoint, static uri => GrpcChannel.ForAddress(uri, new GrpcChannelOptions
+        var channel = _channels.GetOrAdd(endpoint, uri => GrpcChannel.ForAddress(uri, new GrpcChannelOptions
         {
+            ServiceProvider = _resolvers,
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } },
             Credentials = uri.Scheme == "https" ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
         }));
         try

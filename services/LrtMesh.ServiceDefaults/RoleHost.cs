@@ -22,8 +22,8 @@ public sealed record StartStep(Func<IServiceProvider, CancellationToken, Task> R
 /// <summary>A role: a server with gRPC, health per service, reflection, the store, and errors as statuses.</summary>
 public sealed class RoleHost : IAsyncDisposable
 {
-    // Streams that go on (a watched job, a generation) are cut when this has passed.
-    private static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(5);
+    /// <summary>How long calls may go on when the role is told to stop; streams that do (a watched job, a generation) are cut then.</summary>
+    public static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(5);
 
     private readonly WebApplication _app;
     private readonly string _role;
@@ -119,7 +119,7 @@ public sealed class RoleHost : IAsyncDisposable
     {
         try
         {
-            await using var host = build(new RoleSettings(arguments));
+            await using var host = build(new RoleSettings(arguments, Environment.GetEnvironmentVariables()));
             await host.StartAsync(CancellationToken.None);
             await host._app.WaitForShutdownAsync();
             return 0;

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Globalization;
 using System.Net;
 using LrtMesh.Core;
@@ -6,22 +7,27 @@ using Microsoft.Extensions.Configuration;
 namespace LrtMesh.ServiceDefaults;
 
 /// <summary>
-/// A role process's settings, from the command line (<c>--port 5001</c>) or the environment (<c>LRTMESH_PORT</c>). What is wrong is
-/// gathered, so that a start fails once and names all of it.
+/// A role process's settings, from the command line (<c>--kv-cache-bytes 1000000</c>), which wins, or the environment
+/// (<c>LRTMESH_KV_CACHE_BYTES</c>). What is wrong is gathered, so that a start fails once and names all of it.
 /// </summary>
 public sealed class RoleSettings
 {
+    private const string Prefix = "LRTMESH_";
+
     private readonly IConfiguration _configuration;
+    private readonly HashSet<string> _known = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<Violation> _wrong = [];
 
-    /// <summary>Settings of this process.</summary>
-    public RoleSettings(string[] arguments) =>
-        _configuration = new ConfigurationBuilder().AddEnvironmentVariables("LRTMESH_").AddCommandLine(arguments).Build();
+    /// <summary>Reads them.</summary>
+    /// <param name="arguments">The command line.</param>
+    /// <param name="environment">The environment's variables, by name.</param>
+    public RoleSettings(string[] arguments, IDictionary environment) =>
+        _configuration = new ConfigurationBuilder().AddInMemoryCollection(Variables(environment)).AddCommandLine(arguments).Build();
 
     /// <summary>Address to listen on; default is 127.0.0.1.</summary>
     public IPAddress Address()
     {
-        var text = _configuration["address"] ?? "127.0.0.1";
+        var text = Value("address") ?? "127.0.0.1";
         if (!IPAddress.TryParse(text, out var address))
         {
             Wrong("address", $"must be an IP address to listen on, such as 127.0.0.1 or 0.0.0.0, not '{text}'");
@@ -33,7 +39,7 @@ public sealed class RoleSettings
     /// <summary>Port; default is 0, a free one.</summary>
     public int Port()
     {
-        var text = _configuration["port"] ?? "0";
+        var text = Value("port") ?? "0";
         if (!ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port))
         {
             Wrong("port", $"must be 0 (a free one) to {IPEndPoint.MaxPort}, not '{text}'");
@@ -45,7 +51,7 @@ public sealed class RoleSettings
     /// <summary>A required text.</summary>
     public string Required(string name, string what)
     {
-        var text = _configuration[name] ?? "";
+        var text = Value(name) ?? "";
         if (text.Length == 0)
         {
             Wrong(name, $"must be given: {what}");
@@ -55,12 +61,12 @@ public sealed class RoleSettings
     }
 
     /// <summary>A text; null where it is not given.</summary>
-    public string? Optional(string name) => _configuration[name];
+    public string? Optional(string name) => Value(name);
 
     /// <summary>A folder that is there; null where it is not given.</summary>
     public string? Folder(string name)
     {
-        var path = _configuration[name];
+        var path = Value(name);
         if (path is not null && !Directory.Exists(path))
         {
             Wrong(name, $"must be a folder, and there is none at '{path}'");
@@ -72,7 +78,7 @@ public sealed class RoleSettings
     /// <summary>A size in bytes.</summary>
     public long Bytes(string name, long otherwise)
     {
-        if (_configuration[name] is not { } text)
+        if (Value(name) is not { } text)
         {
             return otherwise;
         }
@@ -88,7 +94,7 @@ public sealed class RoleSettings
     /// <summary>Whether something is switched on; default is false.</summary>
     public bool Flag(string name)
     {
-        var text = _configuration[name] ?? "false";
+        var text = Value(name) ?? "false";
         if (!bool.TryParse(text, out var on))
         {
             Wrong(name, $"must be true or false, not '{text}'");
@@ -101,7 +107,7 @@ public sealed class RoleSettings
     public T OneOf<T>(string name)
         where T : struct, Enum
     {
-        var text = _configuration[name];
+        var text = Value(name);
         var found = Array.FindIndex(Enum.GetNames<T>(), value => value.Equals(text, StringComparison.OrdinalIgnoreCase));
         if (text is not null && found < 0)
         {
@@ -113,18 +119,35 @@ public sealed class RoleSettings
 
     /// <summary>Items separated by commas; empty where it is not given.</summary>
     public IReadOnlyList<string> Items(string name) =>
-        (_configuration[name] ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        (Value(name) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     /// <summary>Notes that a setting is wrong.</summary>
     public void Wrong(string name, string description) => _wrong.Add(new Violation($"--{name}", description));
 
-    /// <summary>Throws if any setting was wrong, naming all of them.</summary>
+    /// <summary>Throws if any setting was wrong, or is none that the role has asked for, naming all of them.</summary>
     /// <exception cref="LrtMeshException">InvalidArgument.</exception>
     public void Check()
     {
+        foreach (var (name, _) in _configuration.AsEnumerable().Where(setting => !_known.Contains(setting.Key)))
+        {
+            Wrong(name.ToLowerInvariant(), $"is no setting of this role; it has {string.Join(", ", _known.Order(StringComparer.Ordinal))}");
+        }
+
         if (_wrong.Count > 0)
         {
             throw new LrtMeshException(ErrorReason.InvalidArgument, _wrong);
         }
     }
+
+    private string? Value(string name)
+    {
+        _known.Add(name);
+        return _configuration[name];
+    }
+
+    // A shell allows no hyphen in a variable's name.
+    private static IEnumerable<KeyValuePair<string, string?>> Variables(IDictionary environment) =>
+        from string name in environment.Keys
+        where name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && name.Length > Prefix.Length
+        select KeyValuePair.Create(name[Prefix.Length..].Replace('_', '-'), (string?)environment[name]);
 }

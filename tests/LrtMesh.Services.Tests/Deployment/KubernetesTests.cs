@@ -1,0 +1,257 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using k8s.Models;
+using LrtMesh.Core.Store;
+using LrtMesh.Extraction;
+using LrtMesh.Mapping;
+using LrtMesh.ServiceDefaults;
+using LrtMesh.TestKit;
+using LrtMesh.TestKit.Stores;
+using Microsoft.Extensions.Logging.Abstractions;
+using Xunit;
+
+namespace LrtMesh.Services.Tests.Deployment;
+
+/// <summary>k8s/, skaffold.yaml and the Dockerfiles agree with each other and with the roles.</summary>
+public sealed class KubernetesTests
+{
+    private const string Component = "app.kubernetes.io/component";
+    private static readonly string[] Components = ["extraction", "generation", "mapping"];
+
+    public static TheoryData<string> All => Manifests.All;
+
+    private static CancellationToken Ct => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public async Task Every_container_is_confined_probed_and_limited(string name)
+    {
+        var manifests = await Manifests.LoadAsync(name);
+        Assert.Equal(Components, manifests.Roles.Select(ComponentOf).Order());
+        foreach (var pod in manifests.Pods.Select(template => template.Spec))
+        {
+            Assert.True(pod.SecurityContext.RunAsNonRoot);
+            Assert.True(pod.SecurityContext.RunAsUser > 0);
+            Assert.Equal("RuntimeDefault", pod.SecurityContext.SeccompProfile.Type);
+            Assert.False(pod.AutomountServiceAccountToken);
+            Assert.False(pod.EnableServiceLinks); // Kubernetes would add LRTMESH_* variables of its own
+            Assert.All(pod.Containers, container =>
+            {
+                Assert.True(container.SecurityContext.ReadOnlyRootFilesystem);
+                Assert.False(container.SecurityContext.AllowPrivilegeEscalation);
+                Assert.Equal(["ALL"], container.SecurityContext.Capabilities.Drop);
+                Assert.Null(container.SecurityContext.Capabilities.Add);
+                Assert.All([container.StartupProbe, container.ReadinessProbe, container.LivenessProbe], Assert.NotNull);
+                var cpus = container.Resources.Limits["cpu"].ToDecimal();
+                Assert.True(cpus >= 1 && cpus == decimal.Truncate(cpus), "torch runs as many threads as .NET counts CPUs, which is the limit rounded up");
+                foreach (var resource in new[] { "cpu", "memory" })
+                {
+                    Assert.InRange(container.Resources.Requests[resource].ToDecimal(), 0.001m, container.Resources.Limits[resource].ToDecimal());
+                }
+            });
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public async Task A_role_reads_every_setting_that_it_is_given(string name)
+    {
+        var manifests = await Manifests.LoadAsync(name);
+        var services = manifests.Of<V1Service>().ToDictionary(service => service.Metadata.Name);
+        foreach (var role in manifests.Roles)
+        {
+            var container = Assert.Single(role.Spec.Template.Spec.Containers);
+            var environment = EnvironmentOf(container, manifests);
+            RoleOptions options = ComponentOf(role) == "mapping"
+                ? MappingOptions.From(new RoleSettings([], environment))
+                : ModelRoleOptions.From(new RoleSettings([], environment));
+
+            var port = Assert.Single(container.Ports);
+            Assert.Equal((IPAddress.Any, port.ContainerPort), (options.Address, options.Port));
+            Assert.All([container.StartupProbe, container.ReadinessProbe, container.LivenessProbe], probe => Assert.Equal(options.Port, probe.Grpc.Port));
+            switch (options)
+            {
+                case ModelRoleOptions models:
+                    var held = Held(container, role);
+                    Assert.All(models.Models, model => Assert.True(held.Any(folder => $"{model.Location}/".StartsWith($"{folder}/", StringComparison.Ordinal)), $"nothing brings {model.Location}"));
+                    Assert.Equal(container.Resources.Limits.ContainsKey("nvidia.com/gpu") ? "cuda" : "auto", models.Device);
+                    break;
+                case MappingOptions mapping:
+                    Assert.Equal(["lrtmesh-extraction", "lrtmesh-generation"], mapping.Endpoints().Select(uri => uri.AbsolutePath.TrimStart('/').Split(':')[0]));
+                    Assert.All(mapping.Endpoints(), uri =>
+                    {
+                        Assert.StartsWith("dns:///", uri.OriginalString, StringComparison.Ordinal);
+                        var address = uri.AbsolutePath.TrimStart('/').Split(':');
+                        Assert.Equal(address[1], Assert.Single(services[address[0]].Spec.Ports).Port.ToString(CultureInfo.InvariantCulture));
+                    });
+                    break;
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public async Task Services_budgets_and_autoscalers_find_their_pods(string name)
+    {
+        var manifests = await Manifests.LoadAsync(name);
+        foreach (var service in manifests.Of<V1Service>())
+        {
+            Assert.Equal("None", service.Spec.ClusterIP);
+            var port = Assert.Single(service.Spec.Ports);
+            var pod = Assert.Single(manifests.Pods, pod => service.Spec.Selector.All(pod.Metadata.Labels.Contains));
+            Assert.Equal(port.Port, pod.Spec.Containers[0].Ports.Single(open => open.Name == port.TargetPort).ContainerPort);
+        }
+
+        foreach (var role in manifests.Roles)
+        {
+            Assert.Single(manifests.Of<V1PodDisruptionBudget>(), budget => budget.Spec.Selector.MatchLabels.All(role.Spec.Template.Metadata.Labels.Contains));
+            Assert.All(role.Spec.Template.Spec.TopologySpreadConstraints, spread => Assert.Equal(role.Spec.Selector.MatchLabels, spread.LabelSelector.MatchLabels));
+            var pod = role.Spec.Template.Spec;
+            var before = pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds;
+            Assert.True(pod.TerminationGracePeriodSeconds > before + RoleHost.ShutdownPatience.TotalSeconds, "it would be killed while calls may still end");
+
+            // Either a number or an autoscaler says how many.
+            var scaler = manifests.Of<V2HorizontalPodAutoscaler>().SingleOrDefault(scaler => scaler.Spec.ScaleTargetRef.Name == role.Metadata.Name);
+            Assert.True(scaler is null || role.Spec.Replicas is null);
+        }
+
+        Assert.All(manifests.Of<V2HorizontalPodAutoscaler>(), scaler => Assert.Contains(scaler.Spec.ScaleTargetRef.Name, manifests.Roles.Select(role => role.Metadata.Name)));
+    }
+
+    [Theory]
+    [MemberData(nameof(All))]
+    public async Task Only_the_mesh_reaches_the_store_and_only_clients_the_roles(string name)
+    {
+        var manifests = await Manifests.LoadAsync(name);
+        var rules = new NetworkRules(manifests.Of<V1NetworkPolicy>());
+        var pods = manifests.Pods.ToDictionary(pod => pod.Metadata.Labels[Component], pod => (Labels: pod.Metadata.Labels, Port: pod.Spec.Containers[0].Ports[0].ContainerPort));
+        var stranger = new Dictionary<string, string>();
+        var client = new Dictionary<string, string> { ["lrtmesh-client"] = "true" };
+
+        foreach (var (component, pod) in pods)
+        {
+            Assert.False(rules.Allow(stranger, pod.Labels, pod.Port));
+            Assert.Equal(component != "redis", rules.Allow(client, pod.Labels, pod.Port));
+            Assert.False(rules.Allow(client, pod.Labels, pod.Port + 1));
+            foreach (var (other, from) in pods)
+            {
+                var allowed = component == "redis" ? other != "redis" : other == "mapping" && component != "mapping";
+                Assert.True(allowed == rules.Allow(from.Labels, pod.Labels, pod.Port), $"{other} to {component}: {!allowed}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Skaffold_builds_and_forwards_what_dev_runs()
+    {
+        var manifests = await Manifests.LoadAsync("dev");
+        var skaffold = Skaffold.Read();
+        Assert.Equal(["k8s/overlays/dev"], skaffold.Manifests.Kustomize.Paths);
+        Assert.Equal(manifests.Roles.Select(ImageOf).Order(), skaffold.Build.Artifacts.Select(artifact => artifact.Image).Order());
+        Assert.Equal(manifests.Roles.Select(role => role.Metadata.Name).Order(), skaffold.PortForward.Select(forward => forward.ResourceName).Order());
+        Assert.All(skaffold.PortForward, forward => Assert.Equal(
+            ("deployment", manifests.Roles.Single(role => role.Metadata.Name == forward.ResourceName).Spec.Template.Spec.Containers[0].Ports[0].ContainerPort),
+            (forward.ResourceType, forward.Port)));
+        Assert.All(skaffold.Build.Artifacts, artifact =>
+        {
+            var role = manifests.Roles.Single(role => ImageOf(role) == artifact.Image);
+            Assert.Equal(PathOf(role), artifact.Docker.Dockerfile);
+            // The stage that has the models that dev names.
+            Assert.Equal(Dockerfile.Read(artifact.Docker.Dockerfile).Stages.Contains("tiny") ? "tiny" : null, artifact.Docker.Target);
+        });
+    }
+
+    [Fact]
+    public async Task Each_role_has_a_Dockerfile_that_restores_as_the_others_do()
+    {
+        var root = RepositoryRoot.Find();
+        var roles = (await Manifests.LoadAsync(Manifests.Base)).Roles.ToArray();
+        var restores = roles.Select(role => Dockerfile.Read(PathOf(role)).Restore.ToArray()).ToArray();
+        Assert.All(restores, restore => Assert.Equal(restores[0], restore));
+        foreach (var role in roles)
+        {
+            var file = Dockerfile.Read(PathOf(role));
+            var pod = role.Spec.Template.Spec;
+            var assembly = Path.GetFileName(Path.GetDirectoryName(PathOf(role)))!;
+            Assert.Equal($"[\"dotnet\", \"{assembly}.dll\"]", Assert.Single(file.Of("ENTRYPOINT")));
+            Assert.Contains($"services/{assembly} ", Assert.Single(file.Of("RUN"), line => line.StartsWith("dotnet publish", StringComparison.Ordinal)), StringComparison.Ordinal);
+            Assert.Equal($"{pod.SecurityContext.RunAsUser}:{pod.SecurityContext.RunAsGroup}", Assert.Single(file.Of("USER")));
+            Assert.Equal(pod.Containers[0].Ports[0].ContainerPort.ToString(CultureInfo.InvariantCulture), Assert.Single(file.Of("EXPOSE")));
+            Assert.All(file.Copies.SelectMany(copy => copy.Sources), source => Assert.True(Path.Exists(Path.Combine(root, source)), source));
+        }
+
+        // A project that the restore does not see fails the publish, which does not restore.
+        var copied = Dockerfile.Read(PathOf(roles[0])).Copies.SelectMany(copy => copy.Sources).Where(source => source.EndsWith(".csproj", StringComparison.Ordinal)).ToHashSet();
+        foreach (var project in copied)
+        {
+            var folder = Path.GetDirectoryName(Path.Combine(root, project))!;
+            var references = System.Xml.Linq.XDocument.Load(Path.Combine(root, project)).Descendants("ProjectReference").Select(reference => (string)reference.Attribute("Include")!);
+            Assert.All(references, reference => Assert.Contains(Path.GetRelativePath(root, Path.Combine(folder, reference)), copied));
+        }
+    }
+
+    [Fact]
+    public async Task The_store_that_is_deployed_has_on_disk_what_it_acknowledges()
+    {
+        await using var redis = new DeployedRedis();
+        Assert.SkipWhen(redis.Missing is not null, redis.Missing ?? "");
+        await redis.StartAsync();
+        await using var store = await MeshStore.ConnectAsync(redis.Address, NullLogger<MeshStore>.Instance, Ct);
+        Assert.Contains("every acknowledged write is on disk", store.Durability, StringComparison.Ordinal);
+    }
+
+    private static string ComponentOf(V1Deployment role) => role.Spec.Template.Metadata.Labels[Component];
+
+    private static string ImageOf(V1Deployment role) => role.Spec.Template.Spec.Containers[0].Image.Split(':')[0];
+
+    private static string PathOf(V1Deployment role) => $"services/LrtMesh.{CultureInfo.InvariantCulture.TextInfo.ToTitleCase(ComponentOf(role))}/Dockerfile";
+
+    /// <summary>The LRTMESH_* variables that a role's process sees.</summary>
+    private static Dictionary<string, string> EnvironmentOf(V1Container container, Manifests manifests)
+    {
+        var component = container.Image.Split(':')[0]["lrtmesh-".Length..];
+        var environment = new Dictionary<string, string>(Dockerfile.Read($"services/LrtMesh.{CultureInfo.InvariantCulture.TextInfo.ToTitleCase(component)}/Dockerfile").Environment);
+        foreach (var (name, value) in container.EnvFrom.SelectMany(from => manifests.Of<V1ConfigMap>().Single(map => map.Metadata.Name == from.ConfigMapRef.Name).Data))
+        {
+            environment[name] = value;
+        }
+
+        foreach (var variable in container.Env)
+        {
+            environment[variable.Name] = variable.Value ?? SecretOf(variable.ValueFrom.SecretKeyRef, manifests);
+        }
+
+        return environment;
+    }
+
+    // One that you make yourself is not here.
+    private static string SecretOf(V1SecretKeySelector key, Manifests manifests) =>
+        manifests.Of<V1Secret>().SingleOrDefault(secret => secret.Metadata.Name == key.Name) is { } secret
+            ? System.Text.Encoding.UTF8.GetString(secret.Data[key.Key])
+            : "yours:6379";
+
+    /// <summary>Folders of models that the image or a volume brings.</summary>
+    private static string[] Held(V1Container container, V1Deployment role)
+    {
+        var volumes = container.VolumeMounts.Where(mount => mount.Name == "models").ToArray();
+        Assert.All(volumes, mount => Assert.True(mount.ReadOnlyProperty));
+        return volumes.Length > 0
+            ? [.. volumes.Select(mount => mount.MountPath)]
+            : [.. Dockerfile.Read(PathOf(role)).Copies.Select(copy => copy.Target).Where(target => target.StartsWith('/'))];
+    }
+
+    private sealed class DeployedRedis : StoreServer
+    {
+        private readonly RedisServerProcess _usual = new();
+
+        public override string? Missing => _usual.Missing;
+
+        protected override ProcessStartInfo Command(string folder, int port) => new(
+            "redis-server",
+            [
+                Path.Combine(RepositoryRoot.Find(), "k8s/components/redis/redis.conf"),
+                "--dir", folder, "--bind", "127.0.0.1", "--port", port.ToString(CultureInfo.InvariantCulture),
+            ]);
+    }
+}
