@@ -60,8 +60,9 @@ internal sealed class Mesh : IAsyncDisposable
     /// <param name="profile">Path of mesh.json; null to start a mesh.</param>
     /// <param name="redis">HOST:PORT of a Redis for the mesh that is started; null for the embedded store.</param>
     /// <param name="dataFolder">Data folder of the mesh that is started.</param>
+    /// <param name="options">Further options of the mesh that is started, as of `up`.</param>
     /// <exception cref="CommandException">The profile cannot be read, or the mesh does not start.</exception>
-    public static async Task<Mesh> OpenAsync(string? profile, string? redis, string dataFolder, CancellationToken cancellation)
+    public static async Task<Mesh> OpenAsync(string? profile, string? redis, string dataFolder, CancellationToken cancellation, params IReadOnlyList<string> options)
     {
         if (profile is not null)
         {
@@ -71,7 +72,7 @@ internal sealed class Mesh : IAsyncDisposable
         string executable = Environment.GetEnvironmentVariable("LRTMESH_STANDALONE") is { Length: > 0 } set
             ? set
             : throw new CommandException("There is no mesh: --mesh is not given and LRTMESH_STANDALONE is not set.", "Run the command through the launcher ./lrtmesh, or give --mesh mesh.json.");
-        var standalone = await StandaloneProcess.StartAsync(executable, dataFolder, redis, cancellation);
+        var standalone = await StandaloneProcess.StartAsync(executable, dataFolder, redis, cancellation, options);
         try
         {
             return new Mesh(MeshProfile.Read(standalone.ProfilePath), standalone);

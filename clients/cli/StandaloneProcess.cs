@@ -26,8 +26,9 @@ internal sealed class StandaloneProcess : IAsyncDisposable
     public string ProfilePath => Path.Combine(_folder, "mesh.json");
 
     /// <summary>Starts the executable and waits until its roles are healthy.</summary>
+    /// <param name="options">Further options of `up`, such as models to hold.</param>
     /// <exception cref="CommandException">It cannot be started, ends early, or takes more than three minutes.</exception>
-    public static async Task<StandaloneProcess> StartAsync(string executable, string dataFolder, string? redis, CancellationToken cancellation)
+    public static async Task<StandaloneProcess> StartAsync(string executable, string dataFolder, string? redis, CancellationToken cancellation, params IReadOnlyList<string> options)
     {
         Directory.CreateDirectory(dataFolder);
         string folder = Directory.CreateTempSubdirectory("lrtmesh-").FullName;
@@ -38,7 +39,7 @@ internal sealed class StandaloneProcess : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        string[] arguments = ["up", "--data-dir", dataFolder, "--profile", Path.Combine(folder, "mesh.json"), "--parent-pid", $"{Environment.ProcessId}"];
+        string[] arguments = ["up", "--data-dir", dataFolder, "--profile", Path.Combine(folder, "mesh.json"), "--parent-pid", $"{Environment.ProcessId}", .. options];
         foreach (string argument in redis is null ? arguments : [.. arguments, "--redis", redis])
         {
             start.ArgumentList.Add(argument);

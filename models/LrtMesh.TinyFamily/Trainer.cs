@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using LrtMesh.Core.Models;
+using LrtMesh.Core.Models.Families;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -12,7 +13,10 @@ namespace LrtMesh.TinyFamily;
 /// <param name="Products">Type of the matrix products: bfloat16 pays where the matrices are large.</param>
 /// <param name="LearningRate">AdamW's peak rate.</param>
 /// <param name="Steps">Optimizer steps.</param>
-public sealed record TrainingPlan(string Name, ModelConfig Config, ScalarType Products, double LearningRate, int Steps);
+/// <param name="Tokenizer">Folder of its tokenizer, within the family's.</param>
+/// <param name="Rates">How often a story has a behaviour, by its name, where it is not the behaviour's own rate; null: nowhere.</param>
+public sealed record TrainingPlan(
+    string Name, ModelConfig Config, ScalarType Products, double LearningRate, int Steps, string Tokenizer = "tokenizer", IReadOnlyDictionary<string, double>? Rates = null);
 
 /// <summary>How training went.</summary>
 /// <param name="Tokens">Tokens predicted.</param>
@@ -87,7 +91,15 @@ public sealed class Trainer : IDisposable
             }
         }
 
-        Checkpoint.Save(folder, _plan.Config, _masters);
+        if (_plan.Config.Family == GptNeoX.Family.ModelType)
+        {
+            GptNeoXCheckpoint.Save(folder, _plan.Config, _masters);
+        }
+        else
+        {
+            Checkpoint.Save(folder, _plan.Config, _masters);
+        }
+
         File.Delete(_stateFile);
         return new TrainingOutcome(_tokens, RecentLoss, _before + clock.Elapsed);
     }
@@ -158,6 +170,9 @@ public sealed class Trainer : IDisposable
         var residual = 0.02 / Math.Sqrt(2.0 * c.Layers);
         Tensor Weights(double deviation, params long[] shape) => (randn(shape) * deviation).requires_grad_(true).DetachFromDisposeScope();
         Tensor Norm() => ones(c.Width).requires_grad_(true).DetachFromDisposeScope();
+        Tensor? Bias(bool has, long size) => has ? zeros(size).requires_grad_(true).DetachFromDisposeScope() : null;
+        var centred = c.Norm == NormKind.Layer;
+        var up = (c.GatedMlp ? 2 : 1) * c.MlpWidth;
 
         var embedding = Weights(0.02, c.Vocabulary, c.Width);
         var blocks = Enumerable.Range(0, c.Layers).Select(_ => new BlockWeights(
@@ -165,9 +180,15 @@ public sealed class Trainer : IDisposable
             Qkv: Weights(0.02, c.QkvWidth, c.Width),
             AttentionOutput: Weights(residual, c.Width, c.Heads * c.HeadWidth),
             MlpNorm: Norm(),
-            GateUp: Weights(0.02, 2 * c.MlpWidth, c.Width),
-            Down: Weights(residual, c.Width, c.MlpWidth))).ToList();
-        return new DecoderWeights(embedding, blocks, Norm(), embedding);
+            GateUp: Weights(0.02, up, c.Width),
+            Down: Weights(residual, c.Width, c.MlpWidth),
+            AttentionNormBias: Bias(centred, c.Width),
+            QkvBias: Bias(c.QkvBias, c.QkvWidth),
+            AttentionOutputBias: Bias(c.AttentionOutputBias, c.Width),
+            MlpNormBias: Bias(centred, c.Width),
+            GateUpBias: Bias(c.MlpBias, up),
+            DownBias: Bias(c.MlpBias, c.Width))).ToList();
+        return new DecoderWeights(embedding, blocks, Norm(), embedding, Bias(centred, c.Width));
     }
 
     /// <summary>Muon for the blocks' matrices, AdamW for the rest.</summary>
@@ -178,14 +199,31 @@ public sealed class Trainer : IDisposable
 
         yield return Adam("embedding", weights.Embedding);
         yield return Adam("norm", weights.FinalNorm);
+        if (weights.FinalNormBias is { } finalBias)
+        {
+            yield return Adam("norm_bias", finalBias);
+        }
+
         foreach (var (block, i) in weights.Blocks.Select((block, i) => (block, i)))
         {
             yield return Adam($"{i}.attention_norm", block.AttentionNorm!);
             yield return Muon($"{i}.qkv", block.Qkv, stacked: 3);
             yield return Muon($"{i}.attention_output", block.AttentionOutput, stacked: 1);
             yield return Adam($"{i}.mlp_norm", block.MlpNorm!);
-            yield return Muon($"{i}.gate_up", block.GateUp, stacked: 2);
+            yield return Muon($"{i}.gate_up", block.GateUp, stacked: plan.Config.GatedMlp ? 2 : 1);
             yield return Muon($"{i}.down", block.Down, stacked: 1);
+            (string Name, Tensor? Bias)[] biases =
+            [
+                ("attention_norm_bias", block.AttentionNormBias), ("qkv_bias", block.QkvBias), ("attention_output_bias", block.AttentionOutputBias),
+                ("mlp_norm_bias", block.MlpNormBias), ("gate_up_bias", block.GateUpBias), ("down_bias", block.DownBias),
+            ];
+            foreach (var (name, bias) in biases)
+            {
+                if (bias is not null)
+                {
+                    yield return Adam($"{i}.{name}", bias);
+                }
+            }
         }
     }
 
@@ -198,9 +236,14 @@ public sealed class Trainer : IDisposable
             AttentionOutput = b.AttentionOutput.to(products),
             GateUp = b.GateUp.to(products),
             Down = b.Down.to(products),
+            QkvBias = b.QkvBias?.to(products),
+            AttentionOutputBias = b.AttentionOutputBias?.to(products),
+            GateUpBias = b.GateUpBias?.to(products),
+            DownBias = b.DownBias?.to(products),
         })],
         w.FinalNorm,
-        w.Head.to(products));
+        w.Head.to(products),
+        w.FinalNormBias);
 
     private void SaveState(TimeSpan elapsed)
     {

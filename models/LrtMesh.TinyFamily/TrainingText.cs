@@ -14,7 +14,8 @@ public sealed record TrainingBatch(long[] Ids, int Rows, int Length, int Tokens)
 /// The text of every step, made as it is needed: a document a row, opened and closed by the end-of-text token, so that the
 /// models read in training what they read in use. Documents of about equal length share a batch.
 /// </summary>
-public sealed class TrainingText(Tokenizer tokenizer, int seed, int context)
+/// <param name="rates">How often a story has a behaviour, by its name, where it is not the behaviour's own rate; null: nowhere.</param>
+public sealed class TrainingText(Tokenizer tokenizer, int seed, int context, IReadOnlyDictionary<string, double>? rates = null)
 {
     /// <summary>Documents of a batch: few, since many small steps learn what a text carries from far back sooner than few large ones.</summary>
     public const int Documents = 8;
@@ -43,7 +44,7 @@ public sealed class TrainingText(Tokenizer tokenizer, int seed, int context)
     {
         var random = new Random(HashCodeOf(seed, pool));
         var encoded = Enumerable.Range(0, Documents * BatchesPerPool)
-            .Select(_ => Encode(Grammar.Write(random).Text))
+            .Select(_ => Encode(Grammar.Write(random, rates: rates).Text))
             .OrderBy(ids => ids.Length)
             .ToArray();
         var batches = encoded.Chunk(Documents).Select(Pack).ToArray();

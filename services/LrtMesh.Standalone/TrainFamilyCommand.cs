@@ -18,7 +18,7 @@ internal static class TrainFamilyCommand
         var seed = new Option<int>("--seed") { Description = "Seed of text and weights.", DefaultValueFactory = _ => 1 };
         var sizes = new Option<string[]>("--size")
         {
-            Description = "Train only these sizes (small, medium, large).",
+            Description = "Train only these: small, medium, large, or a sibling: neox, short-tokens, other-data.",
             DefaultValueFactory = _ => [.. TinyFamily.TinyFamily.Plans.Select(p => p.Name)],
             AllowMultipleArgumentsPerToken = true,
         };
@@ -37,10 +37,11 @@ internal static class TrainFamilyCommand
     private static int Train(string folder, int seed, string[] sizes, CancellationToken cancellation)
     {
         NativeTorch.EnsureLoaded();
-        var unknown = sizes.Except(TinyFamily.TinyFamily.Plans.Select(p => p.Name)).ToList();
+        TrainingPlan[] plans = [.. TinyFamily.TinyFamily.Plans, .. TinyFamily.TinyFamily.Siblings];
+        var unknown = sizes.Except(plans.Select(p => p.Name)).ToList();
         if (unknown.Count > 0)
         {
-            Console.Error.WriteLine($"--size: '{unknown[0]}' is not one of small, medium, large");
+            Console.Error.WriteLine($"--size: '{unknown[0]}' is not one of {string.Join(", ", plans.Select(p => p.Name))}");
             return 2;
         }
 
@@ -48,12 +49,14 @@ internal static class TrainFamilyCommand
         var tokenizer = TinyFamily.TinyFamily.PrepareTokenizer(tokenizerFolder, seed);
         FamilyFiles.WriteBehaviours(Path.Combine(folder, "behaviours"), tokenizer, seed);
         FamilyFiles.WriteMapText(Path.Combine(folder, "text"), seed);
-        foreach (var plan in TinyFamily.TinyFamily.Plans.Where(p => sizes.Contains(p.Name)))
+        foreach (var plan in plans.Where(p => sizes.Contains(p.Name)))
         {
+            var ownTokenizerFolder = Path.Combine(folder, plan.Tokenizer);
+            var ownTokenizer = TinyFamily.TinyFamily.PrepareTokenizer(ownTokenizerFolder, seed, plan.Config.Vocabulary);
             var progress = new StepLines(plan.Name);
             try
             {
-                TinyFamily.TinyFamily.Train(plan, tokenizer, tokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);
+                TinyFamily.TinyFamily.Train(plan, ownTokenizer, ownTokenizerFolder, Path.Combine(folder, plan.Name), seed, progress, cancellation);
             }
             catch (OperationCanceledException)
             {

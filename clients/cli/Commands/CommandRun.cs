@@ -45,12 +45,13 @@ internal sealed class CommandRun
     public T Get<T>(Option<T> option) => Parse.GetValue(option)!;
 
     /// <summary>Opens the mesh of --mesh, or starts one over a data folder (the lasting one, unless another is given).</summary>
-    public Task<Mesh> OpenMeshAsync(string? dataFolder = null)
+    /// <param name="options">Further options of the mesh that is started, as of `up`.</param>
+    public Task<Mesh> OpenMeshAsync(string? dataFolder = null, params IReadOnlyList<string> options)
     {
         string? profile = Parse.GetValue(_options.Mesh);
         return Terminal.StatusAsync(
             profile is null ? "starting a mesh (all roles in one process)" : "opening the mesh",
-            () => Mesh.OpenAsync(profile, Parse.GetValue(_options.Redis), dataFolder ?? Mesh.DefaultDataFolder, Cancellation));
+            () => Mesh.OpenAsync(profile, Parse.GetValue(_options.Redis), dataFolder ?? Mesh.DefaultDataFolder, Cancellation, options));
     }
 
     /// <summary>Writes the facts for programs, if --json asks for them.</summary>

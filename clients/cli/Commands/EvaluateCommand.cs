@@ -18,9 +18,9 @@ internal static class EvaluateCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<string?> SourceName = new("--source") { Description = "Evaluate this pair alone: the small model, from which vectors come. Default: the pairs of the family.", HelpName = "MODEL" };
+    private static readonly Option<string?> SourceName = new("--source") { Description = "Evaluate this pair alone: the small model, from which vectors come; a name that the mesh holds, or a checkpoint as NAME=FOLDER. Default: the pairs of the family.", HelpName = "MODEL" };
 
-    private static readonly Option<string?> TargetName = new("--target") { Description = "With --source: the large model, which is steered.", HelpName = "MODEL" };
+    private static readonly Option<string?> TargetName = new("--target") { Description = "With --source: the large model, which is steered; likewise.", HelpName = "MODEL" };
 
     private static readonly Option<string> Kind = Inputs.Choice("--kind", "With --source and --target: how the two differ beside their size.", ModelPair.Kinds);
 
@@ -55,13 +55,13 @@ internal static class EvaluateCommand
         var clock = Stopwatch.StartNew();
         string family = run.Get(Family);
         var set = BehaviourSet.Load(family);
-        IReadOnlyList<ModelPair> pairs = run.Get(SourceName) is { } source ? [new ModelPair(source, run.Get(TargetName)!, run.Get(Kind))] : ModelPair.Load(family);
+        var pairs = Pairs(run, family);
         string folder = Directory.CreateDirectory(run.Get(ReportFolder)).FullName;
         string dataFolder = Directory.CreateTempSubdirectory("lrtmesh-evaluate-").FullName;
         try
         {
             using var log = new AnswerLog(Path.Combine(folder, "answers.log"));
-            await using var mesh = await run.OpenMeshAsync(dataFolder);
+            await using var mesh = await run.OpenMeshAsync(dataFolder, ModelPair.MeshOptions(pairs));
             var found = await EvaluateAsync(run, mesh, set, pairs, log);
             var facts = new EvaluationFacts(found, SizeOf(run), run.Get(Quick), run.Get(Seed), set.Digest, run.CommandLine, Version);
             Print(run.Terminal.Out, facts);
@@ -74,6 +74,18 @@ internal static class EvaluateCommand
         {
             Directory.Delete(dataFolder, recursive: true);
         }
+    }
+
+    private static IReadOnlyList<ModelPair> Pairs(CommandRun run, string family)
+    {
+        if (run.Get(SourceName) is not { } source)
+        {
+            return ModelPair.Load(family);
+        }
+
+        var (sourceName, sourceFolder) = ModelPair.Parse(source);
+        var (targetName, targetFolder) = ModelPair.Parse(run.Get(TargetName)!);
+        return [new ModelPair(sourceName, targetName, run.Get(Kind), sourceFolder, targetFolder)];
     }
 
     private static async Task<IReadOnlyList<PairSummary>> EvaluateAsync(CommandRun run, Mesh mesh, BehaviourSet set, IReadOnlyList<ModelPair> pairs, AnswerLog log)

@@ -6,7 +6,9 @@ namespace LrtMesh.Cli.Evaluation;
 /// <param name="Source">The model in which vectors are learnt.</param>
 /// <param name="Target">The model that is steered.</param>
 /// <param name="Kind">One of <see cref="Kinds"/>.</param>
-internal sealed record ModelPair(string Source, string Target, string Kind)
+/// <param name="SourceFolder">Its checkpoint; null: whichever mesh is used holds it.</param>
+/// <param name="TargetFolder">Likewise.</param>
+internal sealed record ModelPair(string Source, string Target, string Kind, string? SourceFolder = null, string? TargetFolder = null)
 {
     /// <summary>Only the size differs; the architecture; the tokenizer; the mixture of the training data.</summary>
     public static readonly string[] Kinds = ["same-family", "architecture", "tokenizer", "data"];
@@ -26,11 +28,26 @@ internal sealed record ModelPair(string Source, string Target, string Kind)
                 throw new CommandException($"{path}: '{pair.Kind}' is not a kind of pair.", $"Kinds are: {string.Join(", ", Kinds)}.");
             }
 
-            return pairs.Length > 0 ? pairs : throw new CommandException($"{path}: there are no pairs.");
+            return pairs.Length > 0 ? [.. pairs.Select(pair => pair with { SourceFolder = At(pair.SourceFolder), TargetFolder = At(pair.TargetFolder) })] : throw new CommandException($"{path}: there are no pairs.");
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            throw new CommandException($"{path}: not a list of pairs: {e.Message}", """It is [{"source":"tiny-medium","target":"tiny-large","kind":"same-family"}].""", e);
+            throw new CommandException($"{path}: not a list of pairs: {e.Message}", """It is [{"source":"tiny-medium","sourceFolder":"medium","target":"tiny-large","targetFolder":"large","kind":"same-family"}].""", e);
         }
+
+        string? At(string? checkpoint) => checkpoint is null ? null : Path.GetFullPath(checkpoint, Path.GetFullPath(folder));
     }
+
+    /// <summary>A model as it is given on the command line: a name that the mesh holds, or NAME=FOLDER of a checkpoint.</summary>
+    public static (string Name, string? Folder) Parse(string text) => text.Split('=', 2) is [var name, var checkpoint] ? (name, Path.GetFullPath(checkpoint)) : (text, null);
+
+    /// <summary>Options of `up` by which a mesh holds the pairs' models: the sources in the extraction role, the targets in the generation role.</summary>
+    public static IReadOnlyList<string> MeshOptions(IReadOnlyList<ModelPair> pairs) =>
+    [
+        .. Options("--extraction-model", pairs.Select(pair => (pair.Source, pair.SourceFolder))),
+        .. Options("--generation-model", pairs.Select(pair => (pair.Target, pair.TargetFolder))),
+    ];
+
+    private static IEnumerable<string> Options(string option, IEnumerable<(string Name, string? Folder)> models) =>
+        models.Distinct().Where(model => model.Folder is not null).SelectMany(model => new[] { option, $"{model.Name}={model.Folder}" });
 }

@@ -73,7 +73,7 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
         string what = $"{source.Name} → {target.Name}, {MapTextName(mapText)} map text";
         var choices = prepared.Choices;
         uint[] targetLayers = prepared.Layers;
-        var mapRequest = vectors.MapRequest(targetLayers, set.MapTextPath(mapText));
+        var mapRequest = vectors.MapRequest(targetLayers, set.MapTextPath(mapText), WindowOf(mapText));
         mapRequest.Fit.StitchedLoss = true;
         var job = await MapJobs.RunAsync(terminal, mesh.Mapping, mapRequest, cancellation);
         var arms = await ArmsAsync(source, target, vectors, learnt.Learnt, targetLayers);
@@ -100,6 +100,9 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
         string digest = BehaviourSet.DigestOf(set.MapTextPath(mapText));
         return new PairResult(pair, source, target, mapText, digest, [.. job.Maps.Where(map => !map.Shuffled)], [.. behaviours], perplexity);
     }
+
+    /// <summary>Tokens over whose mean states a map is fitted.</summary>
+    public static int WindowOf(MapText text) => text == MapText.InDistribution ? PairVectors.MapWindow : PairVectors.BehaviourFreeWindow;
 
     /// <summary>A kind of map text, as results name it.</summary>
     public static string MapTextName(MapText text) => text == MapText.InDistribution ? "in-distribution" : "behaviour-free";

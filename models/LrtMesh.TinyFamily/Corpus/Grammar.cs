@@ -44,10 +44,12 @@ public static class Grammar
     /// <param name="random">Decides everything that is left open.</param>
     /// <param name="split">Whose frames to use; null for all.</param>
     /// <param name="force">Behaviours whose pole is given.</param>
-    public static Document Write(Random random, Split? split = null, IReadOnlyDictionary<string, bool>? force = null)
+    /// <param name="rates">How often a story has a behaviour, where it is not the behaviour's own rate.</param>
+    public static Document Write(
+        Random random, Split? split = null, IReadOnlyDictionary<string, bool>? force = null, IReadOnlyDictionary<string, double>? rates = null)
     {
         ArgumentNullException.ThrowIfNull(random);
-        return Write(random, DrawStyle(random, force), split);
+        return Write(random, DrawStyle(random, force, rates), split);
     }
 
     /// <summary>Writes a story with every behaviour at its off pole.</summary>
@@ -155,14 +157,14 @@ public static class Grammar
         return new(text, behaviours, frames);
     }
 
-    private static Style DrawStyle(Random random, IReadOnlyDictionary<string, bool>? force)
+    private static Style DrawStyle(Random random, IReadOnlyDictionary<string, bool>? force, IReadOnlyDictionary<string, double>? rates = null)
     {
         Style style = default;
         bool needsEnglish = false;
         for (int i = 0; i < Behaviours.All.Count; i++)
         {
             Behaviour behaviour = Behaviours.All[i];
-            bool drawn = random.NextDouble() < behaviour.Rate;
+            bool drawn = random.NextDouble() < (rates?.TryGetValue(behaviour.Name, out double rate) is true ? rate : behaviour.Rate);
             bool forced = false;
             bool isForced = force is not null && force.TryGetValue(behaviour.Name, out forced);
             style = style.With((Trait)i, isForced ? forced : drawn);

@@ -45,14 +45,54 @@ public sealed class TrainerTests : IDisposable
         Assert.True(losses[^1] < losses[0] - 0.5, $"from {losses[0]:f2} to {losses[^1]:f2}");
     }
 
-    private List<double> Run(string name, int? cutAt)
+    [Fact]
+    public void A_sibling_of_another_architecture_learns_too_and_its_checkpoint_computes_what_was_learnt()
+    {
+        var losses = Run("neox", cutAt: null, NeoX);
+        Assert.True(losses[^1] < losses[0] - 0.5, $"from {losses[0]:f2} to {losses[^1]:f2}");
+        using var noGrad = no_grad();
+        using var decoder = Checkpoint.Load(Path.Combine(_folder, "neox"), ScalarType.Float32);
+        var batch = new TrainingText(_tokenizer, seed: 4, NeoX.Context).Batch(39);
+        using var ids = tensor(batch.Ids, [batch.Rows, batch.Length], ScalarType.Int64);
+        using var hidden = decoder.Read(ids.narrow(1, 0, batch.Length - 1).clamp(min: 0), tap: null);
+        using var loss = nn.functional.cross_entropy(decoder.Logits(hidden).view(-1, NeoX.Vocabulary), ids.narrow(1, 1, batch.Length - 1).reshape(-1), ignore_index: TrainingText.Padding);
+        Assert.InRange(loss.item<float>(), losses[^1] - 1.5, losses[^1]); // the mean over the steps before is above it
+    }
+
+    [Fact]
+    public void A_gpt_neox_checkpoint_is_read_as_it_was_written()
+    {
+        using var scope = NewDisposeScope();
+        var c = NeoX;
+        var blocks = Enumerable.Range(0, c.Layers).Select(_ => new BlockWeights(
+            randn(c.Width), randn(c.QkvWidth, c.Width), randn(c.Width, c.Width), randn(c.Width), randn(c.MlpWidth, c.Width), randn(c.Width, c.MlpWidth),
+            AttentionNormBias: randn(c.Width), QkvBias: randn(c.QkvWidth), AttentionOutputBias: randn(c.Width), MlpNormBias: randn(c.Width),
+            GateUpBias: randn(c.MlpWidth), DownBias: randn(c.Width))).ToList();
+        var embedding = randn(c.Vocabulary, c.Width);
+        var written = new DecoderWeights(embedding, blocks, randn(c.Width), embedding, randn(c.Width));
+        var folder = Path.Combine(_folder, "written");
+        GptNeoXCheckpoint.Save(folder, c, written);
+        using var read = Checkpoint.Load(folder, ScalarType.Float32);
+        var pairs = written.All.Zip(read.Weights.All).ToList();
+        Assert.Equal(written.All.Count(), read.Weights.All.Count());
+        Assert.All(pairs, pair => Assert.True(pair.First.to(ScalarType.BFloat16).to(ScalarType.Float32).equal(pair.Second).all().item<bool>()));
+    }
+
+    private static ModelConfig Llama => new()
+    {
+        Family = "llama", Vocabulary = 400, Width = 32, Layers = 2, Heads = 2, KvHeads = 2, HeadWidth = 16, MlpWidth = 64,
+        NormEpsilon = 1e-5, RopeTheta = 10000, Context = 64, TiedHead = true, EndOfSequence = [0],
+    };
+
+    private static ModelConfig NeoX => Llama with
+    {
+        Family = "gpt_neox", Norm = NormKind.Layer, QkvBias = true, AttentionOutputBias = true, MlpBias = true, GatedMlp = false, Activation = Activation.Gelu, ParallelResidual = true, RotaryWidth = 4,
+    };
+
+    private List<double> Run(string name, int? cutAt, ModelConfig? of = null)
     {
         using var cancellation = new CancellationTokenSource();
-        var config = new ModelConfig
-        {
-            Family = "llama", Vocabulary = 400, Width = 32, Layers = 2, Heads = 2, KvHeads = 2, HeadWidth = 16, MlpWidth = 64,
-            NormEpsilon = 1e-5, RopeTheta = 10000, Context = 64, TiedHead = true, EndOfSequence = [0],
-        };
+        var config = of ?? Llama;
         var plan = new TrainingPlan(name, config, ScalarType.Float32, LearningRate: 2e-2, Steps: 40);
         var losses = new List<double>();
         var progress = new Immediate(p =>
