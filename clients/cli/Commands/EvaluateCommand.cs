@@ -158,7 +158,7 @@ internal static class EvaluateCommand
     private static void Print(IAnsiConsole console, EvaluationFacts facts)
     {
         var table = new Table().Border(TableBorder.Simple).AddColumn("pair").AddColumn("map text");
-        foreach (string heading in new[] { "steerable", "R", "median", "worst", "random", "like states", "shuffled", "prompt", "propensity", "slopes", "map's R²", "cost native", "cost mapped" })
+        foreach (string heading in new[] { "steerable", "R", "median", "worst", "random", "like states", "shuffled", "prompt", "propensity", "slopes", "map's R²", "cost native", "cost mapped", "at equal effect" })
         {
             table.AddColumn(new TableColumn(heading).RightAligned());
         }
@@ -179,13 +179,14 @@ internal static class EvaluateCommand
                 Interval(pair.Propensity.GetValueOrDefault(Arm.Mapped)),
                 Interval(pair.Slopes),
                 $"{pair.Result.Maps[0].Metrics.R2:0.00}",
-                $"{pair.Cost?.Native:+0.0%;-0.0%}",
-                $"{pair.Cost?.Mapped:+0.0%;-0.0%}");
+                $"{pair.Cost?.NativeOfAll:+0.0%;-0.0%}",
+                $"{pair.Cost?.MappedOfAll:+0.0%;-0.0%}",
+                $"{pair.Cost?.AtEqualEffect?.Native:+0.0%;-0.0%} → {pair.Cost?.AtEqualEffect?.Mapped:+0.0%;-0.0%}");
         }
 
         console.Write(table);
         console.MarkupLine("R: share of the native effect kept, pooled over steerable behaviours, with a 95% interval; of rates, of propensities, and of their slopes over the dose.");
-        console.MarkupLine("Cost: growth of held-out perplexity; mapped at the native vector's effect.");
+        console.MarkupLine("Cost: growth of held-out perplexity over the steerable behaviours at equal length; at equal effect over those whose mapped vector reaches it.");
     }
 
     private static string Interval(Estimate? estimate) => estimate is null ? "" : $"{estimate.Value:0.00}\n{estimate.Low:0.00} to {estimate.High:0.00}";

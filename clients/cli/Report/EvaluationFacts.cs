@@ -102,11 +102,12 @@ internal sealed record EvaluationFacts(
             Steerable = result.Steerable.Count,
             Cost = pair.Cost is not { } cost ? null : new
             {
-                Native = Round(cost.Native),
-                Mapped = Round(cost.Mapped),
-                MappedEqualLength = Round(cost.MappedAtEqualLength),
-                MappedOverNative = EstimateJson(cost.Ratio),
-                cost.Behaviours,
+                EqualLengthNative = Round(cost.NativeOfAll),
+                EqualLengthMapped = Round(cost.MappedOfAll),
+                EqualEffectNative = Round(cost.AtEqualEffect?.Native),
+                EqualEffectMapped = Round(cost.AtEqualEffect?.Mapped),
+                EqualEffectMappedOverNative = EstimateJson(cost.AtEqualEffect?.Ratio),
+                EqualEffectBehaviours = cost.AtEqualEffect?.Behaviours ?? 0,
             },
             Behaviours = result.Behaviours.Select(b => BehaviourJson(pair, b)),
             SourceDigest = result.Source.Model.Digest,

@@ -101,7 +101,7 @@ internal sealed class Figures(PairSummary pair, int seed)
         }
 
         plot.XLabel("mean shift of propensity, nats");
-        plot.YLabel("perplexity of held-out text, % more");
+        plot.YLabel("held-out perplexity, % more");
         plot.ShowLegend(Alignment.UpperLeft);
         return new Figure("cost-against-effect", "What an effect costs: growth of perplexity on held-out text against the shift of propensity, at doses 0, 0.5, 1 and 1.5. Lower and further right is better.", plot, 440, 340);
     }

@@ -58,6 +58,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
             _page.Append(Inv($"<p class=\"finding\"><a href=\"#{Slug(pair)}\">{Text(result.Source.Name)} → {Text(result.Target.Name)}</a>, {KindName(result.Pair.Kind)}, {MapTextWords(result.MapText)}: {found}</p>\n"));
         }
 
+        _page.Append("<div class=\"overview\">\n");
         WriteTable(
             ["R of rates", "map text", "steerable", "mapped", "median", "worst", "random", "random, like states", "shuffled map", "no map", "prompt"],
             facts.Pairs.Select(pair => (string[])[
@@ -66,13 +67,15 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
                 $"<b>{WithInterval(pair.Rates.GetValueOrDefault(Arm.Mapped))}</b>",
                 Two(pair.Median), Two(pair.Worst), Rate(pair, Arm.Random), Rate(pair, Arm.RandomStates), Rate(pair, Arm.Shuffled), Rate(pair, Arm.NoMap), Rate(pair, Arm.Prompt)]));
         WriteTable(
-            ["other measures", "map text", "R of propensity", "R of slopes", "random", "rank correlation of slopes", "cost native", "cost mapped", "mapped over native", "map's R²", "stitched CE", "native CE"],
+            ["other measures", "map text", "R of propensity", "R of slopes", "random", "rank correlation of slopes", "cost native", "mapped", "at equal effect, native", "mapped", "mapped over native", "map's R²", "stitched CE", "native CE"],
             facts.Pairs.Select(pair => (string[])[
                 LinkTo(pair), PairEvaluation.MapTextName(pair.Result.MapText),
                 WithInterval(pair.Propensity.GetValueOrDefault(Arm.Mapped)), WithInterval(pair.Slopes), WithInterval(pair.RandomSlopes), Two(pair.SlopeRank),
-                Percent(pair.Cost?.Native), Percent(pair.Cost?.Mapped), WithInterval(pair.Cost?.Ratio),
+                Percent(pair.Cost?.NativeOfAll), Percent(pair.Cost?.MappedOfAll),
+                Percent(pair.Cost?.AtEqualEffect?.Native), $"{Percent(pair.Cost?.AtEqualEffect?.Mapped)} <span class=\"ci\">({pair.Cost?.AtEqualEffect?.Behaviours ?? 0} behaviours)</span>", WithInterval(pair.Cost?.AtEqualEffect?.Ratio),
                 Two(pair.Result.Maps[0].Metrics.R2), Two(pair.Result.Maps[0].Metrics.StitchedLoss?.Stitched), Two(pair.Result.Maps[0].Metrics.StitchedLoss?.Native)]));
-        _page.Append("<p class=\"note\">R of the prompt: what a prompt with an example does, as a share of what the native vector does. Cost: growth of held-out perplexity, mean over the steerable behaviours at which the mapped vector reaches the native one's effect; mapped at that equal effect; below 1 the mapped vector is cheaper. "
+        _page.Append("</div>\n");
+        _page.Append("<p class=\"note\">R of the prompt: what a prompt with an example does, as a share of what the native vector does. Cost: growth of held-out perplexity over the steerable behaviours, at equal length; at equal effect over those whose mapped vector reaches the native one's effect; a ratio below 1: the mapped vector is cheaper. "
             + "Stitched CE: next-token loss, in nats, of the large model run on from mapped states of single tokens. The maps are fitted on means over windows of tokens, for vectors that are such means; single tokens are not what they are for.</p>\n");
     }
 
@@ -182,7 +185,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
     private void WriteReproduce()
     {
         _page.Append(Inv($"<h2>Do it again</h2>\n<pre>./{Text(facts.Command)}</pre>\n<p>Seed {facts.Seed}; behaviours <code>{Text(facts.BehavioursDigest)}</code>; LrtMesh {Text(facts.Version)}; {seconds / 60:0.0} minutes, answers kept from an earlier run not asked for again. "));
-        _page.Append("The same seed gives the same numbers. Beside this page: <code>evaluation.json</code>, <code>behaviours.csv</code>, <code>doses.csv</code> and the figures as PNG.</p>\n");
+        _page.Append("The same seed gives the same numbers, but for the last digit of log-probabilities, which depend on what shares a batch. Beside this page: <code>evaluation.json</code>, <code>behaviours.csv</code>, <code>doses.csv</code> and the figures as PNG.</p>\n");
     }
 
     private void WriteTable(string[] headings, IEnumerable<string[]> rows)
@@ -275,6 +278,8 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
         .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: .5rem; }
         figure { margin: 0; }
         svg { width: 100%; height: auto; display: block; }
+        svg text { font-family: system-ui, sans-serif; }
+        .overview .ci { display: block; font-size: .92em; }
         dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; font-size: .95rem; }
         dt { font-weight: 600; }
         dd { margin: 0; overflow-wrap: anywhere; }

@@ -2,13 +2,18 @@ using LrtMesh.Cli.Evaluation;
 
 namespace LrtMesh.Cli.Report;
 
-/// <summary>A mean change of perplexity over behaviours, as a share: 0.1 is 10% more.</summary>
+/// <summary>Mean changes of perplexity over steerable behaviours, as shares: 0.1 is 10% more.</summary>
+/// <param name="NativeOfAll">Of native vectors, over all of them.</param>
+/// <param name="MappedOfAll">Of mapped vectors of the same length, over all of them.</param>
+/// <param name="AtEqualEffect">Over those whose mapped vector reaches the native one's effect; null where none does.</param>
+internal sealed record CostSummary(double NativeOfAll, double MappedOfAll, EqualEffectCost? AtEqualEffect);
+
+/// <summary>Mean changes of perplexity where the mapped vector has the native one's effect.</summary>
 /// <param name="Native">Of native vectors.</param>
-/// <param name="Mapped">Of mapped vectors, at the native ones' effect.</param>
-/// <param name="MappedAtEqualLength">Of mapped vectors, at the native ones' length.</param>
+/// <param name="Mapped">Of mapped vectors.</param>
 /// <param name="Ratio">Perplexity under mapped over that under native vectors, at equal effect; at most 1 is no dearer.</param>
-/// <param name="Behaviours">Steerable behaviours whose mapped vector reaches the effect: what the figures are over.</param>
-internal sealed record CostSummary(double Native, double Mapped, double MappedAtEqualLength, Estimate Ratio, int Behaviours);
+/// <param name="Behaviours">How many they are.</param>
+internal sealed record EqualEffectCost(double Native, double Mapped, Estimate Ratio, int Behaviours);
 
 /// <summary>What a pair came to, over its steerable behaviours.</summary>
 internal sealed class PairSummary
@@ -51,7 +56,7 @@ internal sealed class PairSummary
     /// <summary>The least R of the behaviours.</summary>
     public double? Worst { get; }
 
-    /// <summary>What steering costs; null where no mapped vector reaches its native one's effect.</summary>
+    /// <summary>What steering costs; null where nothing is steerable.</summary>
     public CostSummary? Cost { get; }
 
     /// <summary>R of each steerable behaviour with the interval over its prompts.</summary>
@@ -62,20 +67,22 @@ internal sealed class PairSummary
 
     private static CostSummary? CostOf(PairResult result, int seed)
     {
-        BehaviourResult[] reached = [.. result.Steerable.Where(behaviour => behaviour.MappedCostAtEqualEffect is not null)];
-        if (reached.Length == 0)
-        {
-            return null;
-        }
+        var steerable = result.Steerable;
+        BehaviourResult[] reached = [.. steerable.Where(behaviour => behaviour.MappedCostAtEqualEffect is not null)];
+        return steerable.Count == 0 ? null : new CostSummary(
+            More(steerable, behaviour => behaviour.NativeCost),
+            More(steerable, behaviour => behaviour.MappedCost),
+            reached.Length == 0 ? null : new EqualEffectCost(
+                More(reached, behaviour => behaviour.NativeCost), More(reached, behaviour => behaviour.MappedCostAtEqualEffect!), RatioOf(reached, seed), reached.Length));
 
-        double More(Func<BehaviourResult, Cost> cost) => Math.Exp(reached.Average(behaviour => Math.Log(cost(behaviour).Perplexity / result.Perplexity))) - 1;
+        double More(IReadOnlyList<BehaviourResult> behaviours, Func<BehaviourResult, Cost> cost) =>
+            Math.Exp(behaviours.Average(behaviour => Math.Log(cost(behaviour).Perplexity / result.Perplexity))) - 1;
+    }
+
+    private static Estimate RatioOf(BehaviourResult[] behaviours, int seed)
+    {
         var ratio = Bootstrap.MeanOfGroups(
-            [.. reached.Select(behaviour => new[] { Math.Log(behaviour.MappedCostAtEqualEffect!.Perplexity / behaviour.NativeCost.Perplexity) })], seed)!;
-        return new CostSummary(
-            More(behaviour => behaviour.NativeCost),
-            More(behaviour => behaviour.MappedCostAtEqualEffect!),
-            More(behaviour => behaviour.MappedCost),
-            new Estimate(Math.Exp(ratio.Value), Math.Exp(ratio.Low), Math.Exp(ratio.High)),
-            reached.Length);
+            [.. behaviours.Select(behaviour => new[] { Math.Log(behaviour.MappedCostAtEqualEffect!.Perplexity / behaviour.NativeCost.Perplexity) })], seed)!;
+        return new Estimate(Math.Exp(ratio.Value), Math.Exp(ratio.Low), Math.Exp(ratio.High));
     }
 }
