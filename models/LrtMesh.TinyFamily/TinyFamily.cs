@@ -18,7 +18,7 @@ public static class TinyFamily
     /// <summary>Longest sequence in tokens.</summary>
     public const int Context = 256;
 
-    // Shorter tokens than the family's, so that the two split most words at other places.
+    // Shorter tokens than the family's, so that the two split most words at other places; a text has more of them.
     private const int ShortVocabulary = 640;
 
     private const int Steps = 3000;
@@ -34,7 +34,7 @@ public static class TinyFamily
     public static IReadOnlyList<TrainingPlan> Siblings { get; } =
     [
         new("neox", NeoX(width: 96, layers: 4, heads: 4, mlp: 384), ScalarType.Float32, LearningRate: 4e-3, SiblingSteps),
-        new("short-tokens", Config(width: 96, layers: 4, heads: 4, mlp: 256) with { Vocabulary = ShortVocabulary }, ScalarType.Float32, LearningRate: 4e-3, SiblingSteps, Tokenizer: "short-tokenizer"),
+        new("short-tokens", Config(width: 96, layers: 4, heads: 4, mlp: 256) with { Vocabulary = ShortVocabulary, Context = 2 * Context }, ScalarType.Float32, LearningRate: 4e-3, SiblingSteps, Tokenizer: "short-tokenizer"),
         new("other-data", Config(width: 96, layers: 4, heads: 4, mlp: 256), ScalarType.Float32, LearningRate: 4e-3, SiblingSteps, Rates: new Dictionary<string, double>
         {
             ["weather"] = 0, ["numbers"] = 0, ["formal"] = 0,
@@ -72,7 +72,7 @@ public static class TinyFamily
     {
         Directory.CreateDirectory(folder);
         TrainingOutcome outcome;
-        using (var trainer = new Trainer(plan, new TrainingText(tokenizer, seed, Context, plan.Rates), seed, Path.Combine(folder, "training.state")))
+        using (var trainer = new Trainer(plan, new TrainingText(tokenizer, seed, plan.Config.Context, plan.Rates), seed, Path.Combine(folder, "training.state")))
         {
             outcome = trainer.Run(folder, progress, cancellation);
         }
@@ -121,7 +121,7 @@ public static class TinyFamily
     {
         using var noGrad = no_grad();
         using var decoder = Checkpoint.Load(folder, ScalarType.Float32);
-        var text = new TrainingText(tokenizer, seed + HeldOutSeed, Context, plan.Rates);
+        var text = new TrainingText(tokenizer, seed + HeldOutSeed, plan.Config.Context, plan.Rates);
         var sum = 0.0;
         var tokens = 0;
         for (var step = 0; step * TrainingText.Documents < HeldOutDocuments; step++)
