@@ -150,15 +150,18 @@ public sealed class RoleProcessTests : IAsyncLifetime
         Start("extraction");
         Start("generation");
         var models = await ProfileAsync("mesh", addresses => addresses is { Extraction: not null, Generation: not null });
-        var (one, fewer) = await PeakAsync("one.txt");
+        // Processes that do the same differ in their peaks by several percent; the middle one of three counts.
+        (long Peak, ulong Rows)[] ones = [await PeakAsync("one.txt"), await PeakAsync("one.txt"), await PeakAsync("one.txt")];
+        var (one, fewer) = ones.Order().ElementAt(1);
         var (ten, more) = await PeakAsync("ten.txt");
 
         Assert.InRange(more / (double)fewer, 9, 11);
-        Assert.True(ten < 1.08 * one, $"{one} kB after {fewer} rows, {ten} kB after {more}");
+        Assert.True(ten < 1.08 * one, $"{string.Join(", ", ones.Select(of => of.Peak))} kB after {fewer} rows, {ten} kB after {more}");
 
         // In a process of its own.
         async Task<(long Peak, ulong Rows)> PeakAsync(string path)
         {
+            File.Delete(ProfileOf(path)); // of the process before
             Start("mapping", path, "--endpoints", $"{models.Extraction},{models.Generation}", "--text-root", _folder);
             var role = _roles[^1];
             using var channel = Open((await ProfileAsync(path, addresses => addresses.Mapping is not null)).Mapping!);
