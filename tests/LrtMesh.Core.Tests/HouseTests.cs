@@ -1,4 +1,5 @@
 using System.Xml.Linq;
+using LrtMesh.TestKit;
 using Xunit;
 
 namespace LrtMesh.Core.Tests;
@@ -6,7 +7,7 @@ namespace LrtMesh.Core.Tests;
 /// <summary>The two walls: torch stays out of the clients, ASP.NET out of the mathematics; and dependencies run one way.</summary>
 public sealed class HouseTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = RepositoryRoot.Find();
 
     [Fact]
     public void The_mathematics_knows_no_server()
@@ -47,16 +48,5 @@ public sealed class HouseTests
         return (
             [.. Of("ProjectReference").Select(p => Path.GetFileNameWithoutExtension(p)!).Order(StringComparer.Ordinal)],
             Of("PackageReference"), Of("FrameworkReference"));
-    }
-
-    private static string FindRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder!.FullName, "LrtMesh.sln")))
-        {
-            folder = folder.Parent;
-        }
-
-        return folder.FullName;
     }
 }

@@ -100,14 +100,9 @@ public sealed record DtypeChoice(ScalarType Weights, string Reason)
             return new(ScalarType.BFloat16, FormattableString.Invariant($"auto: {4 * elements / 1e9:F1} GB in float32 do not fit into {memory / 1e9:F1} GB"));
         }
 
-        if (storedInFloat32)
+        if (Exact(elements, storedInFloat32) is { } exact)
         {
-            return new(ScalarType.Float32, "auto: stored in float32");
-        }
-
-        if (elements < SmallModel)
-        {
-            return new(ScalarType.Float32, FormattableString.Invariant($"auto: under {SmallModel / 1e6:F0} million parameters"));
+            return exact;
         }
 
         var times = speed();
@@ -125,10 +120,13 @@ public sealed record DtypeChoice(ScalarType Weights, string Reason)
         }
 
         using var files = CheckpointFiles.Open(folder);
-        return files.Holds(ScalarType.Float32) ? new(ScalarType.Float32, "auto: stored in float32")
-            : files.Elements < SmallModel ? new(ScalarType.Float32, FormattableString.Invariant($"auto: under {SmallModel / 1e6:F0} million parameters"))
-            : new(ScalarType.BFloat16, "auto: on a GPU");
+        return Exact(files.Elements, files.Holds(ScalarType.Float32)) ?? new(ScalarType.BFloat16, "auto: on a GPU");
     }
+
+    /// <summary>Float32 where bfloat16 would round what is stored, or the model is small; null otherwise.</summary>
+    private static DtypeChoice? Exact(long elements, bool storedInFloat32) => storedInFloat32 ? new(ScalarType.Float32, "auto: stored in float32")
+        : elements < SmallModel ? new(ScalarType.Float32, FormattableString.Invariant($"auto: under {SmallModel / 1e6:F0} million parameters"))
+        : null;
 
     private static DtypeChoice Asked(ComputeDtype wish) => new(
         wish switch { ComputeDtype.Float32 => ScalarType.Float32, ComputeDtype.BFloat16 => ScalarType.BFloat16, _ => ScalarType.Int8 }, "asked for");

@@ -34,7 +34,10 @@ public sealed record DecoderWeights(
     /// <summary>Where they are.</summary>
     public Device Device => Embedding.device;
 
-    /// <summary>Moves them to a device, one after the other, and gives back what they took where they were; these are then no longer used.</summary>
+    /// <summary>
+    /// Moves weights from the CPU to a device, one after the other, and gives back what they took where they were; these are then no longer used. Where the
+    /// device has no room for all, none are left there.
+    /// </summary>
     public DecoderWeights To(Device device)
     {
         if (device.type == Device.type)
@@ -42,20 +45,25 @@ public sealed record DecoderWeights(
             return this;
         }
 
-        var moved = new Dictionary<Tensor, Tensor>(ReferenceEqualityComparer.Instance);
-        Tensor? Move(Tensor? tensor)
+        var moved = new Dictionary<Tensor, Tensor>(ReferenceEqualityComparer.Instance); // a tied head moves with the embedding
+        Tensor? Move(Tensor? tensor) => tensor is null ? null : moved.TryGetValue(tensor, out var there) ? there
+            : moved[tensor] = tensor.to(device, disposeAfter: true).DetachFromDisposeScope();
+
+        try
         {
-            if (tensor is null || moved.TryGetValue(tensor, out var there))
+            return new(
+                Move(Embedding)!, [.. Blocks.Select(block => block.Each(Move))], Move(FinalNorm)!, Move(Head)!, Move(FinalNormBias), Move(Positions),
+                Move(EmbeddingScale), Move(HeadScale));
+        }
+        catch
+        {
+            foreach (var tensor in moved.Values)
             {
-                return tensor is null ? null : moved[tensor]; // a tied head moves with the embedding
+                tensor.Dispose();
             }
 
-            return moved[tensor] = tensor.to(device, disposeAfter: true).DetachFromDisposeScope();
+            throw;
         }
-
-        return new(
-            Move(Embedding)!, [.. Blocks.Select(block => block.Each(Move))], Move(FinalNorm)!, Move(Head)!, Move(FinalNormBias), Move(Positions),
-            Move(EmbeddingScale), Move(HeadScale));
     }
 
     /// <inheritdoc/>

@@ -170,7 +170,6 @@ internal sealed class GenerationLoop : IDisposable
 
             _live.Add(sequence);
         }
-
     }
 
     /// <summary>

@@ -16,30 +16,37 @@ namespace LrtMesh.Standalone.Bench;
 internal static class MixedBench
 {
     private const int PromptTokens = 8; // of those that generate
+    private const int MostGenerating = 127; // one place of the running batch is the long prompt's
 
     public static Command Create()
     {
         var json = BenchCommand.JsonOption();
         var model = new BenchModel.Options("large");
-        var batch = new Option<int>("--batch") { Description = "Sequences that generate, 1 to 127.", DefaultValueFactory = _ => 16 };
+        var batch = new Option<int>("--batch") { Description = $"Sequences that generate, 1 to {MostGenerating}.", DefaultValueFactory = _ => 16 };
         var tokens = new Option<int>("--tokens") { Description = "Tokens that each generates in a run, at least 2.", DefaultValueFactory = _ => 64 };
         var rounds = new Option<int>("--rounds") { Description = "Rounds, of which the median counts.", DefaultValueFactory = _ => 7 };
         var command = new Command("mixed", "Steps of generation while long prompts keep coming, beside steps without.") { batch, tokens, rounds, json };
         model.AddTo(command);
-        BenchCommand.AtLeast(batch, 1);
+        batch.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > MostGenerating)
+            {
+                result.AddError($"--batch must be 1 to {MostGenerating}.");
+            }
+        });
         BenchCommand.AtLeast(tokens, 2);
         BenchCommand.AtLeast(rounds, 1);
         command.SetAction((parsed, cancellation) => Task.Run(
-            async () =>
+            () =>
             {
                 using var taken = model.Take(parsed);
-                return await RunAsync(taken, Math.Min(parsed.GetValue(batch), 127), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(json), cancellation);
+                return Run(taken, parsed.GetValue(batch), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(json), cancellation);
             },
             cancellation));
         return command;
     }
 
-    private static Task<int> RunAsync(BenchModel model, int batch, int tokens, int rounds, FileInfo? json, CancellationToken cancellation)
+    private static int Run(BenchModel model, int batch, int tokens, int rounds, FileInfo? json, CancellationToken cancellation)
     {
         using var inference = inference_mode();
         var dtype = DtypeChoice.Make(model.Dtype, model.Folder, CPU);
@@ -49,19 +56,19 @@ internal static class MixedBench
         var (ratios, read) = (new List<double>(), new List<double>());
         for (var round = -1; round < rounds; round++)
         {
-            var steps = new List<double>[2];
-            var prompts = 0.0;
-            foreach (var arm in (round & 1) == 0 ? [0, 1] : new[] { 1, 0 })
+            var arms = new (List<double> Seconds, double PromptTokensPerSecond)[2]; // alone, and beside prompts
+            for (var i = 0; i < arms.Length; i++)
             {
-                (steps[arm], prompts) = Steps(decoder, batch, tokens, arm == 1 ? longPrompt : 0, cancellation) is var (took, perSecond) && arm == 1 ? (took, perSecond) : (took, prompts);
+                var arm = (i + round + 1) % arms.Length;
+                arms[arm] = Steps(decoder, batch, tokens, arm == 1 ? longPrompt : 0, cancellation);
             }
 
-            if (round >= 0)
+            if (round >= 0) // the first takes memory and chooses kernels
             {
-                alone.AddRange(steps[0]);
-                mixed.AddRange(steps[1]);
-                ratios.Add(BenchCommand.Median(steps[1]) / BenchCommand.Median(steps[0]));
-                read.Add(prompts);
+                alone.AddRange(arms[0].Seconds);
+                mixed.AddRange(arms[1].Seconds);
+                ratios.Add(BenchCommand.Median(arms[1].Seconds) / BenchCommand.Median(arms[0].Seconds));
+                read.Add(arms[1].PromptTokensPerSecond);
             }
         }
 
@@ -81,7 +88,7 @@ internal static class MixedBench
             Model = $"{decoder.Config.Family} {decoder.Weights.Parameters / 1e6:F1}M", Dtype = dtype.Weights.ToString().ToLowerInvariant(), Batch = batch, LongPrompt = longPrompt, Rounds = rounds,
             Alone = Figures(alone), Mixed = Figures(mixed), Ratio = BenchCommand.Median(ratios), RatioInterval = BenchCommand.Interval([.. ratios]), PromptTokensPerSecond = BenchCommand.Median(read),
         });
-        return Task.FromResult(0);
+        return 0;
 
         static string Shown(double seconds) => (seconds * 1000).ToString("F2", CultureInfo.InvariantCulture);
         static object Figures(List<double> steps) => new { P50 = BenchCommand.Quantile(steps, 0.5), P99 = BenchCommand.Quantile(steps, 0.99), Longest = steps[^1] };

@@ -1,5 +1,6 @@
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Tensors;
+using LrtMesh.TestKit;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -19,14 +20,8 @@ internal sealed class GoldenCheckpoint : IDisposable
     /// <summary>Every folder with an expected.safetensors: those committed, and those beside the repository where it has them.</summary>
     public static IEnumerable<string> Folders()
     {
-        var root = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(root, "LrtMesh.sln")))
-        {
-            root = Path.GetDirectoryName(root) ?? throw new InvalidOperationException("The tests run outside of the repository.");
-        }
-
         return new[] { "tests/golden", "../shared/golden", "../shared/real" }
-            .Select(home => Path.GetFullPath(Path.Combine(root, home)))
+            .Select(home => Path.GetFullPath(Path.Combine(RepositoryRoot.Find(), home)))
             .Where(Directory.Exists)
             .SelectMany(Directory.GetDirectories)
             .Where(folder => File.Exists(Path.Combine(folder, "expected.safetensors")))

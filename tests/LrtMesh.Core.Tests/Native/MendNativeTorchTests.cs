@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using LrtMesh.TestKit;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Native;
@@ -85,7 +86,7 @@ public sealed class MendNativeTorchTests : IDisposable
     /// <summary>Runs the target with the item that NuGet would have given it; prints that item as JSON when it is done.</summary>
     private async Task<(int Exit, string Output)> Build(string mend, params string[] more)
     {
-        var targets = Path.Combine(RepositoryRoot(), "services/LrtMesh.Core/NativeTorch.targets");
+        var targets = Path.Combine(RepositoryRoot.Find(), "services/LrtMesh.Core/NativeTorch.targets");
         var project = Path.Combine(_folder, "mend.proj");
         await File.WriteAllTextAsync(project, $"""
             <Project>
@@ -124,16 +125,5 @@ public sealed class MendNativeTorchTests : IDisposable
         using var json = JsonDocument.Parse(output);
         return [.. json.RootElement.GetProperty("Items").GetProperty("NativeCopyLocalItems").EnumerateArray()
             .Select(item => item.GetProperty("Identity").GetString()!)];
-    }
-
-    private static string RepositoryRoot()
-    {
-        var folder = AppContext.BaseDirectory;
-        while (!File.Exists(Path.Combine(folder, "LrtMesh.sln")))
-        {
-            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("the tests run outside the repository");
-        }
-
-        return folder;
     }
 }

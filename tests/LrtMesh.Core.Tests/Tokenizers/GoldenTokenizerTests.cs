@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Verification;
+using LrtMesh.TestKit;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;
@@ -8,7 +9,7 @@ namespace LrtMesh.Core.Tests.Tokenizers;
 /// <summary>The tokenizers of tests/golden/tokenizers: ids, texts and spans as Hugging Face's library gives them.</summary>
 public sealed class GoldenTokenizerTests
 {
-    private static readonly string Folder = Path.Combine(TokenizerFolders.Root(), "tests/golden/tokenizers");
+    private static readonly string Folder = Path.Combine(RepositoryRoot.Find(), "tests/golden/tokenizers");
 
     public static TheoryData<string> Names => [.. Directory.GetDirectories(Folder).Select(folder => Path.GetFileName(folder)!).Order()];
 

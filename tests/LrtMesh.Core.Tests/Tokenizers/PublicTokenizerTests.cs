@@ -1,5 +1,6 @@
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Verification;
+using LrtMesh.TestKit;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;
@@ -17,7 +18,7 @@ public sealed class PublicTokenizerTests
     [InlineData("phi-3")]
     public void A_public_tokenizer_agrees_with_its_recorded_cases(string name)
     {
-        var folder = Path.Combine(TokenizerFolders.Root(), "../shared/tokenizers", name);
+        var folder = Path.Combine(RepositoryRoot.Find(), "../shared/tokenizers", name);
         Assert.SkipUnless(Directory.Exists(folder), $"no ../shared/tokenizers/{name} beside the repository");
 
         var result = TokenizerCases.Run(folder, Path.Combine(folder, "cases.json"));

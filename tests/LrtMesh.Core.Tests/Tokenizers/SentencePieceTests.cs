@@ -1,13 +1,14 @@
 using CsCheck;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Verification;
+using LrtMesh.TestKit;
 using Xunit;
 
 namespace LrtMesh.Core.Tests.Tokenizers;
 
 public sealed class SentencePieceTests
 {
-    private static readonly string Golden = Path.Combine(TokenizerFolders.Root(), "tests/golden/sentencepiece/bpe-llama");
+    private static readonly string Golden = Path.Combine(RepositoryRoot.Find(), "tests/golden/sentencepiece/bpe-llama");
 
     [Fact]
     public void Ids_and_texts_are_those_of_sentencepiece()
