@@ -1,4 +1,5 @@
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Ops;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
@@ -21,6 +22,7 @@ public static class ExtractionRole
         services.AddSingleton(options);
         services.AddSingleton<ModelRegistry>();
         services.AddSingleton<VectorLearner>();
+        services.AddSingleton(provider => new LivenessCheck(provider.GetRequiredService<ModelRegistry>().Fault));
         services.AddSingleton(new StartStep((provider, cancellation) =>
             provider.GetRequiredService<ModelRegistry>().LoadAsync(cancellation)));
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Tensors;
@@ -7,6 +8,9 @@ namespace LrtMesh.Extraction;
 /// <summary>The models that a role holds, by name.</summary>
 public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistry> logger) : IDisposable
 {
+    /// <summary>No reading or step takes so long, unless something is wrong that will not end.</summary>
+    private static readonly TimeSpan StuckAfter = TimeSpan.FromMinutes(10);
+
     private SortedDictionary<string, LoadedModel>? _models;
 
     /// <summary>All models, by name.</summary>
@@ -31,6 +35,11 @@ public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistr
             ? model
             : throw LrtMeshException.NotFound(field, $"there is no model '{name}' here; loaded are: {string.Join(", ", Loaded.Keys)}");
     }
+
+    /// <summary>Names a model whose thread has stopped answering; null if there is none, and while they are loaded.</summary>
+    public string? Fault() => (_models?.Values ?? Enumerable.Empty<LoadedModel>()).FirstOrDefault(model => model.AtWork > StuckAfter) is { } stuck
+        ? string.Create(CultureInfo.InvariantCulture, $"the thread of model '{stuck.Name}' has been at one step for {stuck.AtWork.TotalMinutes:0} minutes")
+        : null;
 
     /// <summary>Loads the role's models, one after the other.</summary>
     /// <exception cref="LrtMeshException">A name comes twice, or a checkpoint is unreadable, damaged or unsupported.</exception>

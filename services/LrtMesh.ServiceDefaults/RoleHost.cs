@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using LrtMesh.Core;
+using LrtMesh.ServiceDefaults.Ops;
+using LrtMesh.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -29,6 +31,7 @@ public sealed class RoleHost : IAsyncDisposable
     private readonly string _role;
     private readonly RoleOptions _options;
     private readonly string[] _services;
+    private volatile bool _serving;
 
     private RoleHost(WebApplication app, string role, RoleOptions options, string[] services)
     {
@@ -41,6 +44,9 @@ public sealed class RoleHost : IAsyncDisposable
     /// <summary>Where it listens, as http://HOST:PORT; known once it has started.</summary>
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
+    /// <summary>Where metrics and probes are, as http://HOST:PORT; null without a port for them.</summary>
+    public Uri? OpsAddress => _options.OpsPort is null ? null : new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Last());
+
     /// <summary>Begins a role's application.</summary>
     /// <param name="options">What it is told.</param>
     public static WebApplicationBuilder CreateBuilder(RoleOptions options)
@@ -48,6 +54,7 @@ public sealed class RoleHost : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         // One HTTP/2 port without TLS: with HTTP/1.1 on the same port Kestrel would not know which one a client speaks.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
             .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.None)
@@ -59,6 +66,7 @@ public sealed class RoleHost : IAsyncDisposable
         builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<ErrorInterceptor>());
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<HealthServiceImpl>();
+        builder.Services.AddTelemetry(options);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<StoreConnection>();
         return builder;
@@ -70,9 +78,14 @@ public sealed class RoleHost : IAsyncDisposable
     /// <param name="services">Full names of its gRPC services, for health.</param>
     public static RoleHost Create(WebApplication app, string role, params string[] services)
     {
+        var host = new RoleHost(app, role, app.Services.GetRequiredService<RoleOptions>(), [.. services, ""]);
+        if (host._options.OpsPort is not null)
+        {
+            OpsPort.Answer(app, () => host._serving);
+        }
+
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcReflectionService();
-        var host = new RoleHost(app, role, app.Services.GetRequiredService<RoleOptions>(), [.. services, ""]);
         host.SetHealth(ServingStatus.NotServing);
         app.Lifetime.ApplicationStopping.Register(() => host.SetHealth(ServingStatus.NotServing));
         return host;
@@ -149,6 +162,7 @@ public sealed class RoleHost : IAsyncDisposable
 
     private void SetHealth(ServingStatus status)
     {
+        _serving = status == ServingStatus.Serving;
         var health = _app.Services.GetRequiredService<HealthServiceImpl>();
         foreach (var service in _services)
         {

@@ -11,6 +11,9 @@ public record RoleOptions
     /// <summary>Port for gRPC; default is 0: a free one.</summary>
     public int Port { get; init; }
 
+    /// <summary>Port for metrics and probes, over plain HTTP/1.1; 0: a free one; null, the default: none.</summary>
+    public int? OpsPort { get; init; }
+
     /// <summary>The store: HOST:PORT, or a configuration of StackExchange.Redis.</summary>
     public required string Redis { get; init; }
 }

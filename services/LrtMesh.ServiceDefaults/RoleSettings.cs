@@ -37,16 +37,10 @@ public sealed class RoleSettings
     }
 
     /// <summary>Port; default is 0, a free one.</summary>
-    public int Port()
-    {
-        var text = Value("port") ?? "0";
-        if (!ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port))
-        {
-            Wrong("port", $"must be 0 (a free one) to {IPEndPoint.MaxPort}, not '{text}'");
-        }
+    public int Port() => Port("port") ?? 0;
 
-        return port;
-    }
+    /// <summary>Port for metrics and probes; null where it is not given.</summary>
+    public int? OpsPort() => Port("ops-port");
 
     /// <summary>A required text.</summary>
     public string Required(string name, string what)
@@ -137,6 +131,21 @@ public sealed class RoleSettings
         {
             throw new LrtMeshException(ErrorReason.InvalidArgument, _wrong);
         }
+    }
+
+    private int? Port(string name)
+    {
+        if (Value(name) is not { } text)
+        {
+            return null;
+        }
+
+        if (!ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port))
+        {
+            Wrong(name, $"must be 0 (a free one) to {IPEndPoint.MaxPort}, not '{text}'");
+        }
+
+        return port;
     }
 
     private string? Value(string name)

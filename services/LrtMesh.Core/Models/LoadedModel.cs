@@ -54,6 +54,9 @@ public sealed class LoadedModel : IDisposable
     /// <summary>Tensors that live on between requests: what is held of prompts that were read.</summary>
     public int PrefixTensors => _loop.PrefixTensors;
 
+    /// <summary>How long its thread has been at one piece of work, a reading or a step; 0 while it waits.</summary>
+    public TimeSpan AtWork => _thread.AtWork;
+
     /// <summary>Loads a model.</summary>
     /// <param name="name">The name by which requests will refer to it.</param>
     /// <param name="folder">A folder in Hugging Face layout.</param>

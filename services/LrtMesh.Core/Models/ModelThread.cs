@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
@@ -16,6 +17,7 @@ internal sealed class ModelThread : IDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Thread _thread;
     private volatile bool _stopping;
+    private long _since; // timestamp at which the work that it is at began; 0: it waits for work
 
     public ModelThread(string model, GenerationLoop loop)
     {
@@ -23,6 +25,9 @@ internal sealed class ModelThread : IDisposable
         _thread = new Thread(Run) { Name = $"model {model}", IsBackground = true };
         _thread.Start();
     }
+
+    /// <summary>How long it has been at one piece of work, a reading or a step; 0 while it waits. Any thread.</summary>
+    public TimeSpan AtWork => Interlocked.Read(ref _since) is not 0 and var since ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
 
     /// <summary>Says that the generation loop has work.</summary>
     public void Wake() => _wake.Release();
@@ -85,15 +90,18 @@ internal sealed class ModelThread : IDisposable
         {
             if (_work.TryTake(out var work))
             {
+                Interlocked.Exchange(ref _since, Stopwatch.GetTimestamp());
                 work();
             }
             else if (!_loop.HasWork)
             {
+                Interlocked.Exchange(ref _since, 0);
                 _wake.Wait();
             }
 
             if (_loop.HasWork && !_stopping)
             {
+                Interlocked.Exchange(ref _since, Stopwatch.GetTimestamp());
                 Step();
             }
         }

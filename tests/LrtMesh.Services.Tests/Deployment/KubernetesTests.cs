@@ -67,9 +67,15 @@ public sealed class KubernetesTests
                 ? MappingOptions.From(new RoleSettings([], environment))
                 : ModelRoleOptions.From(new RoleSettings([], environment));
 
-            var port = Assert.Single(container.Ports);
-            Assert.Equal((IPAddress.Any, port.ContainerPort), (options.Address, options.Port));
-            Assert.All([container.StartupProbe, container.ReadinessProbe, container.LivenessProbe], probe => Assert.Equal(options.Port, probe.Grpc.Port));
+            Assert.Equal([("grpc", options.Port), ("ops", options.OpsPort!.Value)], container.Ports.Select(port => (port.Name, port.ContainerPort)));
+            Assert.Equal(IPAddress.Any, options.Address);
+            // A native gRPC probe speaks neither TLS nor a token.
+            Assert.Equal(
+                ["/health/ready", "/health/ready", "/health/live"],
+                new[] { container.StartupProbe, container.ReadinessProbe, container.LivenessProbe }.Select(probe => probe.HttpGet.Port == "ops" ? probe.HttpGet.Path : null));
+            Assert.Equal(
+                new Dictionary<string, string> { ["prometheus.io/scrape"] = "true", ["prometheus.io/port"] = $"{options.OpsPort}", ["prometheus.io/path"] = "/metrics" },
+                role.Spec.Template.Metadata.Annotations);
             switch (options)
             {
                 case ModelRoleOptions models:
@@ -125,7 +131,8 @@ public sealed class KubernetesTests
     {
         var manifests = await Manifests.LoadAsync(name);
         var rules = new NetworkRules(manifests.Of<V1NetworkPolicy>());
-        var pods = manifests.Pods.ToDictionary(pod => pod.Metadata.Labels[Component], pod => (Labels: pod.Metadata.Labels, Port: pod.Spec.Containers[0].Ports[0].ContainerPort));
+        var pods = manifests.Pods.ToDictionary(pod => pod.Metadata.Labels[Component], pod => (Labels: pod.Metadata.Labels, Port: pod.Spec.Containers[0].Ports[0].ContainerPort, Ops: pod.Spec.Containers[0].Ports.SingleOrDefault(port => port.Name == "ops")?.ContainerPort));
+        var scraper = new Dictionary<string, string> { ["lrtmesh-scraper"] = "true" };
         var stranger = new Dictionary<string, string>();
         var client = new Dictionary<string, string> { ["lrtmesh-client"] = "true" };
 
@@ -134,6 +141,14 @@ public sealed class KubernetesTests
             Assert.False(rules.Allow(stranger, pod.Labels, pod.Port));
             Assert.Equal(component != "redis", rules.Allow(client, pod.Labels, pod.Port));
             Assert.False(rules.Allow(client, pod.Labels, pod.Port + 1));
+            Assert.False(rules.AllowNamespace(scraper, pod.Labels, pod.Port));
+            if (pod.Ops is { } ops)
+            {
+                Assert.True(rules.AllowNamespace(scraper, pod.Labels, ops));
+                Assert.False(rules.AllowNamespace(stranger, pod.Labels, ops));
+                Assert.All([stranger, client, .. pods.Values.Select(other => other.Labels)], from => Assert.False(rules.Allow(from, pod.Labels, ops)));
+            }
+
             foreach (var (other, from) in pods)
             {
                 var allowed = component == "redis" ? other != "redis" : other == "mapping" && component != "mapping";
@@ -177,7 +192,7 @@ public sealed class KubernetesTests
             Assert.Equal($"[\"dotnet\", \"{assembly}.dll\"]", Assert.Single(file.Of("ENTRYPOINT")));
             Assert.Contains($"services/{assembly} ", Assert.Single(file.Of("RUN"), line => line.StartsWith("dotnet publish", StringComparison.Ordinal)), StringComparison.Ordinal);
             Assert.Equal($"{pod.SecurityContext.RunAsUser}:{pod.SecurityContext.RunAsGroup}", Assert.Single(file.Of("USER")));
-            Assert.Equal(pod.Containers[0].Ports[0].ContainerPort.ToString(CultureInfo.InvariantCulture), Assert.Single(file.Of("EXPOSE")));
+            Assert.Equal(string.Join(' ', pod.Containers[0].Ports.Select(port => port.ContainerPort)), Assert.Single(file.Of("EXPOSE")));
             Assert.All(file.Copies.SelectMany(copy => copy.Sources), source => Assert.True(Path.Exists(Path.Combine(root, source)), source));
         }
 

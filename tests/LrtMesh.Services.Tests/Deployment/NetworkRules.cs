@@ -12,6 +12,11 @@ internal sealed class NetworkRules(IEnumerable<V1NetworkPolicy> policies)
         Allow("Egress", from, policy => (policy.Spec.Egress ?? []).Any(rule => Has(rule.To, to) && Has(rule.Ports, port)))
         && Allow("Ingress", to, policy => (policy.Spec.Ingress ?? []).Any(rule => Has(rule.FromProperty, from) && Has(rule.Ports, port)));
 
+    /// <summary>Whether any pod of another namespace, which has these labels, may open a connection to a pod.</summary>
+    public bool AllowNamespace(IDictionary<string, string> from, IDictionary<string, string> to, int port) =>
+        Allow("Ingress", to, policy => (policy.Spec.Ingress ?? []).Any(rule =>
+            Has(rule.Ports, port) && (rule.FromProperty is null || rule.FromProperty.Any(peer => peer.NamespaceSelector is { } space && peer.PodSelector is null && Selects(space, from)))));
+
     // A pod that no policy of a direction selects is free in it; one that some select may do what any of them allows.
     private bool Allow(string direction, IDictionary<string, string> pod, Func<V1NetworkPolicy, bool> allows)
     {
