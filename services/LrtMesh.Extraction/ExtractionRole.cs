@@ -10,7 +10,7 @@ public static class ExtractionRole
     /// <summary>Makes the role; it serves once it is started.</summary>
     public static RoleHost Build(ModelRoleOptions options)
     {
-        var builder = RoleHost.CreateBuilder(options);
+        var builder = RoleHost.CreateBuilder("extraction", options);
         builder.Services.AddModels(options);
         var app = builder.Build();
         return RoleHost.Create(app, "extraction", app.MapModels());

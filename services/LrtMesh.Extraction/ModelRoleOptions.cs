@@ -43,7 +43,7 @@ public sealed record ModelRoleOptions : RoleOptions
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
-    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
+    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
     /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
@@ -62,6 +62,8 @@ public sealed record ModelRoleOptions : RoleOptions
             Address = settings.Address(),
             Port = settings.Port(),
             OpsPort = settings.OpsPort(),
+            Otlp = settings.Otlp(),
+            LogFormat = settings.LogFormat(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
             Models = [.. models.OfType<ModelSource>()],
             Serving = new ServingOptions

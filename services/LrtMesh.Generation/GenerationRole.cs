@@ -10,7 +10,7 @@ public static class GenerationRole
     /// <summary>Makes the role; it serves once it is started.</summary>
     public static RoleHost Build(ModelRoleOptions options)
     {
-        var builder = RoleHost.CreateBuilder(options);
+        var builder = RoleHost.CreateBuilder("generation", options);
         builder.Services.AddModels(options);
         builder.Services.AddSingleton<GenerationServiceImpl>(); // it keeps vectors that it has mapped
         var app = builder.Build();

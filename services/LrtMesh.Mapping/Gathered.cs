@@ -116,6 +116,7 @@ internal sealed class Gathered
     public void Add(IReadOnlyList<Document> batch, MapPlan plan, IReadOnlyList<IReadOnlyList<TextStates>> readings)
     {
         LrtMeshException? notFound = null;
+        var (rows, refused) = (Moments.Rows, Moments.RefusedRows);
         for (var i = 0; i < batch.Count; i++)
         {
             var pairing = AddDocument(plan, [.. readings.Select(reading => reading[i])]);
@@ -130,6 +131,7 @@ internal sealed class Gathered
             Documents++;
         }
 
+        FitMetrics.Gathered(Moments.Rows - rows, Moments.RefusedRows - refused);
         if (PairedTokens == 0 && notFound is not null)
         {
             throw notFound;

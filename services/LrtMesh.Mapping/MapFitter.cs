@@ -1,6 +1,7 @@
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
+using LrtMesh.Core.Telemetry;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 using AffineMap = LrtMesh.Core.Maps.AffineMap;
@@ -33,21 +34,27 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         var gathered = await LoadAsync(held.Job.Id, plan, models, fit, held.Ended) ?? Gathered.Begin(plan, models, fit, options.MomentMemory);
 
         // 3.
-        if (request.MomentsOf.Count > 0)
+        using (var span = Spans.Source.StartActivity("moments"))
         {
-            await MergeAsync(request, plan, models, fit, gathered, held.Ended);
-        }
-        else
-        {
-            await ReadAsync(request, plan, models, gathered, held);
-        }
+            if (request.MomentsOf.Count > 0)
+            {
+                await MergeAsync(request, plan, models, fit, gathered, held.Ended);
+            }
+            else
+            {
+                await ReadAsync(request, plan, models, gathered, held);
+            }
 
-        if (request.KeepMoments)
-        {
-            await held.SaveAsync(gathered);
+            if (request.KeepMoments)
+            {
+                await held.SaveAsync(gathered);
+            }
+
+            span?.SetTag("lrtmesh.moments.rows", gathered.Moments.Rows);
         }
 
         // 4. and 5.
+        using var fitting = Spans.Source.StartActivity("map fit");
         await held.SolvingAsync(gathered);
         if (request.Sweep is not null)
         {
@@ -78,6 +85,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             await Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
         }
 
+        JobMetrics.Ended(held.Job);
         MappingLog.Fitted(logger, held.Job.Id, gathered.Moments.Rows, held.Job.Attempts);
     }
 
@@ -231,6 +239,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
             map.Info.Metrics.PairedTokens = (ulong)gathered.PairedTokens;
             map.Info.Metrics.LeftOutMessages = (ulong)gathered.LeftOutMessages;
             map.Info.Metrics.Window = Math.Max(1, fit.Window);
+            FitMetrics.Fitted(map.Info);
             maps.Add(map);
         }
 

@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
+using LrtMesh.Core.Telemetry;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
@@ -16,6 +18,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
     private const int MaxStalledAttempts = 5;
     private static readonly TimeSpan RequestOutlivesJob = TimeSpan.FromHours(1);
     private static readonly TimeSpan LastWrite = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan CountEvery = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AfterFailure = TimeSpan.FromSeconds(1);
 
     private readonly string _worker = $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid():N}"[..^24];
@@ -46,19 +49,24 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             State = JobState.Pending,
             DocumentsTotal = (ulong)request.Documents.Count,
             Deadline = Timestamp.FromDateTime(DateTime.UtcNow + limit),
+            TraceParent = Activity.Current?.Id ?? "",
         };
-        return await Store.CreateAsync(job, request, limit + RequestOutlivesJob, request.RequestId, cancellation);
+        var created = await Store.CreateAsync(job, request, limit + RequestOutlivesJob, request.RequestId, cancellation);
+        JobMetrics.WasCreated();
+        return created;
     }
 
     /// <summary>Cancels a job that has not ended and does not store its maps yet.</summary>
     /// <returns>The job as it stands.</returns>
     public async Task<MapJob> CancelAsync(string id, CancellationToken cancellation)
     {
+        var ends = false;
         var job = await Store.UpdateAsync(
             id,
             job =>
             {
-                if (JobStore.HasEnded(job) || job.State == JobState.Storing)
+                ends = !JobStore.HasEnded(job) && job.State != JobState.Storing;
+                if (!ends)
                 {
                     return null;
                 }
@@ -67,6 +75,11 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
                 return job;
             },
             cancellation);
+        if (ends)
+        {
+            JobMetrics.Ended(job);
+        }
+
         if (job.State == JobState.Cancelled)
         {
             await Store.Files.DeleteAsync(id, JobFiles.Moments, cancellation);
@@ -82,6 +95,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await _begun.Task.WaitAsync(stoppingToken);
+        var counting = CountAsync(stoppingToken);
         while (!stoppingToken.IsCancellationRequested)
         {
             try
@@ -97,6 +111,24 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
                 await Task.Delay(AfterFailure, stoppingToken);
             }
         }
+
+        await counting;
+    }
+
+    /// <summary>Keeps the number of open jobs for metrics, also while this worker is at one.</summary>
+    private async Task CountAsync(CancellationToken stopping)
+    {
+        for (; ; await Task.Delay(CountEvery, stopping))
+        {
+            try
+            {
+                JobMetrics.Open(await Store.Open.CountAsync(stopping));
+            }
+            catch (LrtMeshException)
+            {
+                // The store is away, which its own metrics tell; the number last seen stays.
+            }
+        }
     }
 
     private async Task RunAsync(MapJob job, CancellationToken stopping)
@@ -107,6 +139,10 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             return;
         }
 
+        // In the trace of the call that created it, whichever worker that was asked of.
+        _ = ActivityContext.TryParse(job.TraceParent, traceState: null, isRemote: true, out var parent);
+        using var span = Spans.Source.StartActivity("map job", ActivityKind.Consumer, parent);
+        JobMetrics.Begins();
         MappingLog.Taken(logger, job.Id, job.Attempts);
         var release = true;
         var held = new HeldJob(Store, job, _worker, stopping);
@@ -124,6 +160,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         }
         catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable)
         {
+            span?.SetStatus(ActivityStatusCode.Error);
             // The lease runs out by itself, which gives what is gone the time to come back.
             MappingLog.Ended(logger, job.Id, e.Message);
             await NoteAsync(job, e.Message);
@@ -141,6 +178,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         }
         finally
         {
+            JobMetrics.LetsGo();
             await held.DisposeAsync();
         }
 
@@ -150,28 +188,42 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         }
     }
 
-    private Task FailAsync(MapJob job, string error) => ChangeAsync(job, current =>
+    private async Task FailAsync(MapJob job, string error)
     {
-        current.State = JobState.Failed;
-        current.Error = error;
-    });
+        Activity.Current?.SetStatus(ActivityStatusCode.Error);
+        await ChangeAsync(job, current =>
+        {
+            current.State = JobState.Failed;
+            current.Error = error;
+        });
+    }
 
     private Task NoteAsync(MapJob job, string error) => ChangeAsync(job, current => current.Error = error);
 
     /// <summary>Changes a job that is still this worker's.</summary>
-    private Task ChangeAsync(MapJob job, Action<MapJob> change) => LastlyAsync(job.Id, patience => Store.UpdateAsync(
-        job.Id,
-        current =>
-        {
-            if (JobStore.HasEnded(current) || current.Attempts != job.Attempts)
+    private Task ChangeAsync(MapJob job, Action<MapJob> change) => LastlyAsync(job.Id, async patience =>
+    {
+        var ends = false;
+        var changed = await Store.UpdateAsync(
+            job.Id,
+            current =>
             {
-                return null;
-            }
+                ends = false;
+                if (JobStore.HasEnded(current) || current.Attempts != job.Attempts)
+                {
+                    return null;
+                }
 
-            change(current);
-            return current;
-        },
-        patience));
+                change(current);
+                ends = JobStore.HasEnded(current);
+                return current;
+            },
+            patience);
+        if (ends)
+        {
+            JobMetrics.Ended(changed);
+        }
+    });
 
     private async Task LastlyAsync(string id, Func<CancellationToken, Task> write)
     {

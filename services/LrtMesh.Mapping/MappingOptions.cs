@@ -17,7 +17,7 @@ public sealed record MappingOptions : RoleOptions
     /// <summary>Folder below which the role may read texts that requests name; null: it reads none.</summary>
     public string? TextRoot { get; init; }
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas) and <c>text-root</c>.</summary>
+    /// <summary>Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas) and <c>text-root</c>.</summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static MappingOptions From(RoleSettings settings)
     {
@@ -39,6 +39,8 @@ public sealed record MappingOptions : RoleOptions
             Address = settings.Address(),
             Port = settings.Port(),
             OpsPort = settings.OpsPort(),
+            Otlp = settings.Otlp(),
+            LogFormat = settings.LogFormat(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
             Endpoints = () => endpoints,
             TextRoot = settings.Folder("text-root"),

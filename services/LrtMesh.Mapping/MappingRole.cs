@@ -10,7 +10,7 @@ public static class MappingRole
     /// <summary>Makes the role; it serves once it is started.</summary>
     public static RoleHost Build(MappingOptions options)
     {
-        var builder = RoleHost.CreateBuilder(options);
+        var builder = RoleHost.CreateBuilder("mapping", options);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<ModelEndpoints>();
         builder.Services.AddSingleton<FitThread>();

@@ -53,7 +53,9 @@ internal static class PushedRows
                 throw LrtMeshException.Invalid("rows.target.header.shape", $"must have as many rows as the source, {x.Length / ds}, not {y.Length / dt}");
             }
 
+            var (rows, refused) = (moments.Rows, moments.RefusedRows);
             moments.AddFinite((int)(pushed.Document % (ulong)moments.Folds), x, y);
+            FitMetrics.Gathered(moments.Rows - rows, moments.RefusedRows - refused);
             digest.Add((long)pushed.Document).Add(x).Add(y);
         }
 
@@ -69,6 +71,7 @@ internal static class PushedRows
             var map = last.ToAffineMap(
                 new V1.AffineMap { Name = planned.Name, Source = source, Target = target, SourceDigest = from, TargetDigest = to, Shuffled = planned.Shuffled, DataDigest = data }, pair);
             map.Info.Metrics.FitTime = Duration.FromTimeSpan(DateTime.UtcNow - began);
+            FitMetrics.Fitted(map.Info);
             maps.Add(map);
         }
 

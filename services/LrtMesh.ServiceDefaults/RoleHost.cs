@@ -14,6 +14,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
 using ServingStatus = Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus;
 
 namespace LrtMesh.ServiceDefaults;
@@ -48,25 +49,30 @@ public sealed class RoleHost : IAsyncDisposable
     public Uri? OpsAddress => _options.OpsPort is null ? null : new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Last());
 
     /// <summary>Begins a role's application.</summary>
+    /// <param name="role">Its name.</param>
     /// <param name="options">What it is told.</param>
-    public static WebApplicationBuilder CreateBuilder(RoleOptions options)
+    public static WebApplicationBuilder CreateBuilder(string role, RoleOptions options)
     {
         var builder = WebApplication.CreateSlimBuilder();
         // One HTTP/2 port without TLS: with HTTP/1.1 on the same port Kestrel would not know which one a client speaks.
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http2));
         builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));
-        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true)
+        builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true).AddConsoleFormatter<JsonLines, ConsoleFormatterOptions>()
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
             .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.None)
             .AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical); // a failed start is told by what StartAsync throws
         // Standard output belongs to what the command prints.
-        builder.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<ConsoleLoggerOptions>(console =>
+        {
+            console.LogToStandardErrorThreshold = LogLevel.Trace;
+            console.FormatterName = options.LogFormat == LogFormat.Json ? JsonLines.FormatName : ConsoleFormatterNames.Simple;
+        });
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownPatience);
         builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<ErrorInterceptor>());
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<HealthServiceImpl>();
-        builder.Services.AddTelemetry(options);
+        builder.Services.AddTelemetry(role, options);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<StoreConnection>();
         return builder;
@@ -84,6 +90,7 @@ public sealed class RoleHost : IAsyncDisposable
             OpsPort.Answer(app, () => host._serving);
         }
 
+        app.Use(RpcMetrics.MeasureAsync);
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcReflectionService();
         host.SetHealth(ServingStatus.NotServing);

@@ -1,4 +1,5 @@
 using System.Net;
+using LrtMesh.ServiceDefaults.Telemetry;
 
 namespace LrtMesh.ServiceDefaults;
 
@@ -13,6 +14,12 @@ public record RoleOptions
 
     /// <summary>Port for metrics and probes, over plain HTTP/1.1; 0: a free one; null, the default: none.</summary>
     public int? OpsPort { get; init; }
+
+    /// <summary>Whether to send traces, metrics and logs to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names; default is false.</summary>
+    public bool Otlp { get; init; }
+
+    /// <summary>How to write the log; default is lines for people.</summary>
+    public LogFormat LogFormat { get; init; }
 
     /// <summary>The store: HOST:PORT, or a configuration of StackExchange.Redis.</summary>
     public required string Redis { get; init; }

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Globalization;
 using System.Net;
 using LrtMesh.Core;
+using LrtMesh.ServiceDefaults.Telemetry;
 using Microsoft.Extensions.Configuration;
 
 namespace LrtMesh.ServiceDefaults;
@@ -15,14 +16,18 @@ public sealed class RoleSettings
     private const string Prefix = "LRTMESH_";
 
     private readonly IConfiguration _configuration;
+    private readonly bool _collector;
     private readonly HashSet<string> _known = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<Violation> _wrong = [];
 
     /// <summary>Reads them.</summary>
     /// <param name="arguments">The command line.</param>
     /// <param name="environment">The environment's variables, by name.</param>
-    public RoleSettings(string[] arguments, IDictionary environment) =>
+    public RoleSettings(string[] arguments, IDictionary environment)
+    {
         _configuration = new ConfigurationBuilder().AddInMemoryCollection(Variables(environment)).AddCommandLine(arguments).Build();
+        _collector = environment["OTEL_EXPORTER_OTLP_ENDPOINT"] is string { Length: > 0 };
+    }
 
     /// <summary>Address to listen on; default is 127.0.0.1.</summary>
     public IPAddress Address()
@@ -41,6 +46,12 @@ public sealed class RoleSettings
 
     /// <summary>Port for metrics and probes; null where it is not given.</summary>
     public int? OpsPort() => Port("ops-port");
+
+    /// <summary>Whether OTEL_EXPORTER_OTLP_ENDPOINT names a collector; how it is reached the exporter itself reads from its standard variables.</summary>
+    public bool Otlp() => _collector;
+
+    /// <summary>How to write the log; default is lines for people.</summary>
+    public LogFormat LogFormat() => OneOf<LogFormat>("log-format");
 
     /// <summary>A required text.</summary>
     public string Required(string name, string what)

@@ -46,7 +46,11 @@ public enum GenerationEnd
 /// <param name="Steering">One entry a steering, in the order in which they came.</param>
 /// <param name="Queued">From arrival to the first step that computed for it.</param>
 /// <param name="FirstToken">From arrival to its first token.</param>
-public sealed record GenerationOutcome(GenerationEnd End, int Tokens, IReadOnlyList<AppliedSteering> Steering, TimeSpan Queued, TimeSpan FirstToken);
+public sealed record GenerationOutcome(GenerationEnd End, int Tokens, IReadOnlyList<AppliedSteering> Steering, TimeSpan Queued, TimeSpan FirstToken)
+{
+    /// <summary>From arrival to its end.</summary>
+    public TimeSpan Took { get; init; }
+}
 
 /// <summary>A token as it is chosen.</summary>
 /// <param name="Id">The token.</param>

@@ -29,6 +29,7 @@ internal sealed class GenerationLoop : IDisposable
     private readonly Decoder _decoder;
     private readonly KvCache _cache;
     private readonly bool _deterministic;
+    private readonly long _bytesPerToken; // of keys and values
     private readonly long _maxTokens; // of the cache, over all slots
     private readonly PrefixCache _prefixes;
     private readonly SteeringTable _table;
@@ -42,17 +43,17 @@ internal sealed class GenerationLoop : IDisposable
         _decoder = decoder;
         _deterministic = options.Deterministic;
         var config = decoder.Config;
-        var bytesPerToken = KvCache.BytesPerToken(config, SafetensorsType.Of(decoder.Weights.Activations).Bits / 8);
+        _bytesPerToken = KvCache.BytesPerToken(config, SafetensorsType.Of(decoder.Weights.Activations).Bits / 8);
         // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
         _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations, decoder.Weights.Device);
-        _maxTokens = options.KvCacheBytes / bytesPerToken;
+        _maxTokens = options.KvCacheBytes / _bytesPerToken;
         if (_maxTokens < LeastTokens)
         {
             throw LrtMeshException.Invalid(
-                "kv-cache-bytes", $"must be at least {LeastTokens * bytesPerToken}, which {LeastTokens} tokens of this model take, not {options.KvCacheBytes}");
+                "kv-cache-bytes", $"must be at least {LeastTokens * _bytesPerToken}, which {LeastTokens} tokens of this model take, not {options.KvCacheBytes}");
         }
 
-        _prefixes = new PrefixCache(bytesPerToken, options.PrefixCacheBytes);
+        _prefixes = new PrefixCache(_bytesPerToken, options.PrefixCacheBytes);
         _table = new SteeringTable(config.Width, decoder.Weights.Device);
         _endOfSequence = [.. config.EndOfSequence];
         _queue = new GenerationQueue(generation => new LiveSequence(generation, _table, config.Layers));
@@ -63,6 +64,24 @@ internal sealed class GenerationLoop : IDisposable
 
     /// <summary>Tokens of the longest sequence that fits the cache and the model's context. Any thread.</summary>
     public int LongestSequence => (int)Math.Min(_maxTokens, _decoder.Config.Context);
+
+    /// <summary>Requests that wait for a place. Any thread.</summary>
+    public int Queued => _queue.Count;
+
+    /// <summary>Sequences that have one. Any thread.</summary>
+    public int Running => _live.Count;
+
+    /// <summary>Memory of keys and values of live sequences, in bytes. Any thread.</summary>
+    public long CacheBytes => _cache.Slots * (long)_cache.Capacity * _bytesPerToken;
+
+    /// <summary>The most that they may take, in bytes. Any thread.</summary>
+    public long CacheBudget => _maxTokens * _bytesPerToken;
+
+    /// <summary>Memory of kept prompts, in bytes. Any thread.</summary>
+    public long PrefixBytes => _prefixes.Bytes;
+
+    /// <summary>What was counted. Any thread.</summary>
+    public ServingTally Tally { get; } = new();
 
     /// <summary>Tensors that the prefix cache holds. Any thread.</summary>
     public int PrefixTensors => _prefixes.Tensors;
@@ -156,6 +175,8 @@ internal sealed class GenerationLoop : IDisposable
 
             _queue.Remove(next);
             next.Begin();
+            Tally.PromptTokens += next.PromptLength;
+            Tally.HeldTokens += held;
             admitted.Add((next, next.Prefix.Length - held));
             reading += next.Prefix.Length > held ? 1 : 0;
         }
@@ -353,6 +374,7 @@ internal sealed class GenerationLoop : IDisposable
         var vocabulary = _decoder.Config.Vocabulary;
         for (var row = (scores.Length / vocabulary) - 1; row >= 0; row--)
         {
+            Tally.GeneratedTokens++;
             if (_live[first + row].Choose(scores.Slice(row * vocabulary, vocabulary), _endOfSequence))
             {
                 Remove(first + row);
@@ -363,6 +385,7 @@ internal sealed class GenerationLoop : IDisposable
     /// <summary>Frees a slot; the last ready sequence moves into it, and the last of all into that one's.</summary>
     private void Remove(int slot)
     {
+        Tally.SteeredTokens += _live[slot].Steering.Applied.Sum(applied => (long)applied.Positions);
         _live[slot].Steering.Leave();
         if (slot < _ready)
         {

@@ -14,8 +14,11 @@ internal sealed class GenerationQueue(Func<Generation, LiveSequence> prepare)
     private readonly List<LiveSequence> _waiting = [];
     private int _count;
 
+    /// <summary>How many wait. Any thread.</summary>
+    public int Count => Volatile.Read(ref _count);
+
     /// <summary>Whether nobody waits.</summary>
-    public bool IsEmpty => Volatile.Read(ref _count) == 0;
+    public bool IsEmpty => Count == 0;
 
     /// <summary>Puts a request in. Any thread.</summary>
     /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>

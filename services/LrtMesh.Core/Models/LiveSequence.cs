@@ -95,5 +95,5 @@ internal sealed class LiveSequence
 
     /// <summary>Tells how it ended.</summary>
     public void Finish(GenerationEnd end) =>
-        Generation.Finish(new GenerationOutcome(end, Generated, Steering.Applied, _queued, _firstToken));
+        Generation.Finish(new GenerationOutcome(end, Generated, Steering.Applied, _queued, _firstToken) { Took = Generation.SinceArrival });
 }

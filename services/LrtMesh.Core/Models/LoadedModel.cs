@@ -1,5 +1,6 @@
 using LrtMesh.Core.Models.Chat;
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.Core.Telemetry;
 using LrtMesh.Core.Tensors;
 using LrtMesh.V1;
 using static TorchSharp.torch;
@@ -23,6 +24,7 @@ public sealed class LoadedModel : IDisposable
     private readonly Decoder _decoder;
     private readonly GenerationLoop _loop;
     private readonly ModelThread _thread;
+    private readonly ModelMetrics _metrics;
     private bool _disposed;
 
     private LoadedModel(string name, Decoder decoder, DtypeChoice dtype, DeviceChoice device, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
@@ -33,6 +35,7 @@ public sealed class LoadedModel : IDisposable
         _decoder = decoder;
         _loop = new GenerationLoop(decoder, serving);
         _thread = new ModelThread(name, _loop);
+        _metrics = new ModelMetrics(name, _loop, _thread);
         Description = Describe(digest, dtype, device);
     }
 
@@ -147,6 +150,7 @@ public sealed class LoadedModel : IDisposable
     {
         var generation = new Generation(request, cancellation);
         _loop.Enqueue(generation);
+        _metrics.Observe(generation);
         _thread.Wake();
         return generation;
     }
@@ -160,6 +164,7 @@ public sealed class LoadedModel : IDisposable
         }
 
         _disposed = true;
+        _metrics.Dispose();
         _thread.Dispose();
         _loop.Dispose();
         _decoder.Dispose();
@@ -211,6 +216,7 @@ public sealed class LoadedModel : IDisposable
 
         var tap = new CaptureTap(layers);
         _decoder.Read(tensor(ids, [batch.Count, length], ScalarType.Int64), tap);
+        _loop.Tally.ReadTokens += batch.Sum(index => sequences[index].Count);
         var width = _decoder.Config.Width;
         for (var layer = 0; layer < layers.Count; layer++)
         {

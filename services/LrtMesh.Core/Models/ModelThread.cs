@@ -29,6 +29,9 @@ internal sealed class ModelThread : IDisposable
     /// <summary>How long it has been at one piece of work, a reading or a step; 0 while it waits. Any thread.</summary>
     public TimeSpan AtWork => Interlocked.Read(ref _since) is not 0 and var since ? Stopwatch.GetElapsedTime(since) : TimeSpan.Zero;
 
+    /// <summary>Readings that wait. Any thread.</summary>
+    public int Queued => _work.Count;
+
     /// <summary>Says that the generation loop has work.</summary>
     public void Wake() => _wake.Release();
 

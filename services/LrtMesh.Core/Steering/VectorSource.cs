@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using LrtMesh.Core.Maps;
+using LrtMesh.Core.Telemetry;
 using LrtMesh.Core.Tensors;
 using LrtMesh.V1;
 
@@ -45,7 +46,9 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
         var vector = await vectors(steering.Vector, $"{field}.vector", cancellation);
         var map = await maps(steering.Map, $"{field}.map", cancellation);
         var key = (vector.Info.Digest, map.Info.Digest);
-        if (!_mapped.TryGetValue(key, out var mapped))
+        var kept = _mapped.TryGetValue(key, out var mapped);
+        SteeringMetrics.Mapped(kept);
+        if (!kept)
         {
             if (_mapped.Count >= MaxMapped)
             {
@@ -55,7 +58,7 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
             _mapped[key] = mapped = MappedVector.Create(vector, map, vector.Info.Name, addBias: false, $"{field}.vector");
         }
 
-        CheckFits(mapped.Info, $"{field}.map", model, $"what '{steering.Map}' makes of it");
+        CheckFits(mapped!.Info, $"{field}.map", model, $"what '{steering.Map}' makes of it");
         return mapped;
     }
 

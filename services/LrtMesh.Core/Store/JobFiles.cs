@@ -1,4 +1,5 @@
 using System.Globalization;
+using LrtMesh.Core.Telemetry;
 using StackExchange.Redis;
 
 namespace LrtMesh.Core.Store;
@@ -154,8 +155,11 @@ public sealed class JobFiles
 
     private static string What(string id, string file) => $"{file} of job \"{id}\"";
 
-    private static LrtMeshException Damaged(string id, string file, string why) =>
-        new(ErrorReason.DataLoss, $"{What(id, file)} in the store is damaged: {why}");
+    private static LrtMeshException Damaged(string id, string file, string why)
+    {
+        StoreMetrics.FoundDamaged("job");
+        return new(ErrorReason.DataLoss, $"{What(id, file)} in the store is damaged: {why}");
+    }
 
     private sealed record Pointer(string Write, long Length, string Digest);
 }

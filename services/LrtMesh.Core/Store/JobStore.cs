@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using LrtMesh.Core.Telemetry;
 using StackExchange.Redis;
 
 namespace LrtMesh.Core.Store;
@@ -232,6 +233,9 @@ public sealed class JobStore
 
     private static string What(string id) => $"job \"{id}\"";
 
-    private static LrtMeshException Damaged(string id, string why) =>
-        new(ErrorReason.DataLoss, $"{What(id)} in the store is damaged: {why}");
+    private static LrtMeshException Damaged(string id, string why)
+    {
+        StoreMetrics.FoundDamaged("job");
+        return new(ErrorReason.DataLoss, $"{What(id)} in the store is damaged: {why}");
+    }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using LrtMesh.Core.Telemetry;
 using StackExchange.Redis;
 
 namespace LrtMesh.Core.Store;
@@ -112,6 +113,7 @@ public abstract class RecordStore<TInfo, TRecord>
         }
         catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable && _cache.Find(name) is { } cached)
         {
+            StoreMetrics.LookedUp(Kind, "stale");
             return cached;
         }
     }
@@ -176,6 +178,7 @@ public abstract class RecordStore<TInfo, TRecord>
             var header = HeaderFrom(name, values);
             if (_cache.Find(name, header.Write) is { } cached)
             {
+                StoreMetrics.LookedUp(Kind, "hit");
                 return cached;
             }
 
@@ -183,6 +186,7 @@ public abstract class RecordStore<TInfo, TRecord>
             if (await PayloadAsync(name, header, LengthsOf(info), ct) is { } arrays)
             {
                 var record = Compose(info, arrays);
+                StoreMetrics.LookedUp(Kind, "miss");
                 _cache.Set(name, header.Write, record, header.Length);
                 return record;
             }
@@ -298,6 +302,9 @@ public abstract class RecordStore<TInfo, TRecord>
 
     private LrtMeshException Absent(string name) => LrtMeshException.NotFound("name", $"there is no {What(name)} in the store");
 
-    private LrtMeshException Damaged(string name, string why) =>
-        new(ErrorReason.DataLoss, $"{What(name)} in the store is damaged: {why}; store it again or delete it");
+    private LrtMeshException Damaged(string name, string why)
+    {
+        StoreMetrics.FoundDamaged(Kind);
+        return new(ErrorReason.DataLoss, $"{What(name)} in the store is damaged: {why}; store it again or delete it");
+    }
 }

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using System.Net;
+using LrtMesh.Core.Telemetry;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
@@ -71,13 +73,18 @@ internal sealed partial class RedisLink : IAsyncDisposable
     /// <exception cref="LrtMeshException">Unavailable, ResourceExhausted or DataLoss.</exception>
     public async Task<T> RunAsync<T>(string what, Func<IDatabase, Task<T>> commands, CancellationToken ct)
     {
+        var began = Stopwatch.GetTimestamp();
         try
         {
-            return await commands(_connections.GetDatabase()).WaitAsync(ct);
+            var answer = await commands(_connections.GetDatabase()).WaitAsync(ct);
+            StoreMetrics.Took(began, error: null);
+            return answer;
         }
         catch (Exception e) when (e is RedisException or RedisTimeoutException or ObjectDisposedException)
         {
-            throw Translate(what, e);
+            var error = Translate(what, e);
+            StoreMetrics.Took(began, error.Reason);
+            throw error;
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using LrtMesh.Core.Telemetry;
 
 namespace LrtMesh.Core.Tensors;
 
@@ -63,6 +64,7 @@ public sealed class TensorAssembler
         }
 
         TensorCodec.CheckCrc(chunk.Data.Span, chunk.Crc32C, $"{field}.crc32c");
+        TensorMetrics.Received(chunk.Data.Length);
         if (!part.Take(chunk.Data.Span))
         {
             return false;

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using LrtMesh.Core.Telemetry;
 
 namespace LrtMesh.Core.Tensors;
 
@@ -26,11 +27,15 @@ public static class TensorChunks
     /// <param name="index">Which of the announced tensors.</param>
     /// <param name="data">At most <see cref="MaximumBytes"/>.</param>
     /// <param name="offset">Where they start within the tensor.</param>
-    public static V1.TensorChunk Of(int index, ReadOnlyMemory<byte> data, int offset) => new()
+    public static V1.TensorChunk Of(int index, ReadOnlyMemory<byte> data, int offset)
     {
-        Tensor = (uint)index,
-        Offset = (ulong)offset,
-        Data = UnsafeByteOperations.UnsafeWrap(data),
-        Crc32C = Crc32C.Compute(data.Span),
-    };
+        TensorMetrics.Sent(data.Length);
+        return new()
+        {
+            Tensor = (uint)index,
+            Offset = (ulong)offset,
+            Data = UnsafeByteOperations.UnsafeWrap(data),
+            Crc32C = Crc32C.Compute(data.Span),
+        };
+    }
 }

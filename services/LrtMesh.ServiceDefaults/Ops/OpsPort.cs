@@ -30,11 +30,14 @@ internal static class OpsPort
         }
     }
 
+    /// <summary>Whether a request has come to this port.</summary>
+    public static bool IsFrom(HttpContext context) => context.Features.Get<Arrived>() is not null;
+
     /// <summary>Answers what arrives there, ahead of everything else in the role.</summary>
     /// <param name="app">The role's application.</param>
     /// <param name="isServing">Whether gRPC health says SERVING.</param>
     public static void Answer(WebApplication app, Func<bool> isServing) => app.MapWhen(
-        context => context.Features.Get<Arrived>() is not null,
+        IsFrom,
         ops =>
         {
             ops.UseOpenTelemetryPrometheusScrapingEndpoint("/metrics");

@@ -63,7 +63,7 @@ internal static class StreamBench
     /// <summary>A server like a role's, without store or models.</summary>
     private static WebApplication Serve(Rows rows)
     {
-        var builder = RoleHost.CreateBuilder(new RoleOptions { Address = IPAddress.Loopback, Port = 0, Redis = "" });
+        var builder = RoleHost.CreateBuilder("bench", new RoleOptions { Address = IPAddress.Loopback, Port = 0, Redis = "" });
         builder.Services.AddSingleton(rows);
         var app = builder.Build();
         app.MapGrpcService<Rows>();

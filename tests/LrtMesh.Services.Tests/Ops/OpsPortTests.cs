@@ -62,7 +62,7 @@ public sealed class OpsPortTests(MeshFixture mesh) : MeshTests(mesh)
     public async Task What_has_stopped_for_good_makes_a_role_not_alive_and_is_named()
     {
         string? fault = null;
-        var builder = RoleHost.CreateBuilder(Options(Mesh.Mesh.Store.Split(' ')[1]));
+        var builder = RoleHost.CreateBuilder("test", Options(Mesh.Mesh.Store.Split(' ')[1]));
         builder.Services.AddSingleton(new LivenessCheck(() => fault));
         await using var role = RoleHost.Create(builder.Build(), "test");
         await role.StartAsync(Ct);
