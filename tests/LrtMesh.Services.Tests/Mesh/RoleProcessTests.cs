@@ -150,22 +150,26 @@ public sealed class RoleProcessTests : IAsyncLifetime
         Start("extraction");
         Start("generation");
         var models = await ProfileAsync("mesh", addresses => addresses is { Extraction: not null, Generation: not null });
-        // Processes that do the same differ in their peaks by several percent; the middle one of three counts.
-        (long Peak, ulong Rows)[] ones = [await PeakAsync("one.txt"), await PeakAsync("one.txt"), await PeakAsync("one.txt")];
-        var (one, fewer) = ones.Order().ElementAt(1);
+        Start("mapping", "fits", "--endpoints", $"{models.Extraction},{models.Generation}", "--text-root", _folder);
+        var role = _roles[^1];
+        using var channel = Open((await ProfileAsync("fits", addresses => addresses.Mapping is not null)).Mapping!);
+        var mapping = new MappingService.MappingServiceClient(channel);
+        // A process's first fits leave behind compiled code and buffers that later ones use again.
+        for (var fit = 0; fit < 3; fit++)
+        {
+            await PeakAsync("one.txt");
+        }
+
+        var (one, fewer) = await PeakAsync("one.txt");
         var (ten, more) = await PeakAsync("ten.txt");
 
         Assert.InRange(more / (double)fewer, 9, 11);
-        Assert.True(ten < 1.08 * one, $"{string.Join(", ", ones.Select(of => of.Peak))} kB after {fewer} rows, {ten} kB after {more}");
+        Assert.True(ten < 1.05 * one, $"{one} kB after {fewer} rows, {ten} kB after {more}");
 
-        // In a process of its own.
         async Task<(long Peak, ulong Rows)> PeakAsync(string path)
         {
-            File.Delete(ProfileOf(path)); // of the process before
-            Start("mapping", path, "--endpoints", $"{models.Extraction},{models.Generation}", "--text-root", _folder);
-            var role = _roles[^1];
-            using var channel = Open((await ProfileAsync(path, addresses => addresses.Mapping is not null)).Mapping!);
-            var job = await new MappingService.MappingServiceClient(channel).RunJobAsync(
+            await File.WriteAllTextAsync($"/proc/{role.Id}/clear_refs", "5", Ct); // the peak begins again at what is resident now
+            var job = await mapping.RunJobAsync(
                 new()
                 {
                     Map = "m",
@@ -176,10 +180,6 @@ public sealed class RoleProcessTests : IAsyncLifetime
                 Ct);
             Assert.Equal((JobState.Succeeded, ""), (job.State, job.Error));
             var peak = (await File.ReadAllLinesAsync($"/proc/{role.Id}/status", Ct)).First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal));
-            _roles.Remove(role);
-            role.Kill();
-            await role.WaitForExitAsync(Ct);
-            role.Dispose();
             return (long.Parse(peak.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture), job.Rows);
         }
     }
