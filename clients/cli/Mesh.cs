@@ -28,13 +28,13 @@ internal sealed class Mesh : IAsyncDisposable
     private readonly List<GrpcChannel> _channels = [];
     private readonly ModelRole[] _modelRoles;
 
-    private Mesh(MeshProfile profile, StandaloneProcess? standalone)
+    private Mesh(MeshProfile profile, MeshAccess? access, StandaloneProcess? standalone)
     {
         _standalone = standalone;
         Store = profile.Store;
-        var extraction = Open(profile.Extraction);
-        var mapping = Open(profile.Mapping);
-        var generation = Open(profile.Generation);
+        var extraction = Open(profile.Extraction, access);
+        var mapping = Open(profile.Mapping, access);
+        var generation = Open(profile.Generation, access);
         _modelRoles = [RoleOf("extraction", extraction), RoleOf("generation", generation)];
         Mapping = new MappingService.MappingServiceClient(mapping);
         Vectors = new VectorService.VectorServiceClient(mapping);
@@ -58,15 +58,16 @@ internal sealed class Mesh : IAsyncDisposable
 
     /// <summary>Opens the mesh of a profile, or starts one over <paramref name="dataFolder"/> where no profile is given.</summary>
     /// <param name="profile">Path of mesh.json; null to start a mesh.</param>
+    /// <param name="access">What to show to the mesh of the profile; null: nothing.</param>
     /// <param name="redis">HOST:PORT of a Redis for the mesh that is started; null for the embedded store.</param>
     /// <param name="dataFolder">Data folder of the mesh that is started.</param>
     /// <param name="options">Further options of the mesh that is started, as of `up`.</param>
     /// <exception cref="CommandException">The profile cannot be read, or the mesh does not start.</exception>
-    public static async Task<Mesh> OpenAsync(string? profile, string? redis, string dataFolder, CancellationToken cancellation, params IReadOnlyList<string> options)
+    public static async Task<Mesh> OpenAsync(string? profile, MeshAccess? access, string? redis, string dataFolder, CancellationToken cancellation, params IReadOnlyList<string> options)
     {
         if (profile is not null)
         {
-            return new Mesh(MeshProfile.Read(profile), standalone: null);
+            return new Mesh(MeshProfile.Read(profile), access, standalone: null);
         }
 
         string executable = Environment.GetEnvironmentVariable("LRTMESH_STANDALONE") is { Length: > 0 } set
@@ -75,7 +76,7 @@ internal sealed class Mesh : IAsyncDisposable
         var standalone = await StandaloneProcess.StartAsync(executable, dataFolder, redis, cancellation, options);
         try
         {
-            return new Mesh(MeshProfile.Read(standalone.ProfilePath), standalone);
+            return new Mesh(MeshProfile.Read(standalone.ProfilePath), access: null, standalone);
         }
         catch
         {
@@ -126,10 +127,17 @@ internal sealed class Mesh : IAsyncDisposable
     private static ModelRole RoleOf(string name, GrpcChannel channel) =>
         new(name, new ModelService.ModelServiceClient(channel), new ExtractionService.ExtractionServiceClient(channel));
 
-    private GrpcChannel Open(string address)
+    private GrpcChannel Open(string address, MeshAccess? access)
     {
-        var channel = MeshChannel.Open(address);
-        _channels.Add(channel);
-        return channel;
+        try
+        {
+            var channel = MeshChannel.Open(address, access);
+            _channels.Add(channel);
+            return channel;
+        }
+        catch (ArgumentException e)
+        {
+            throw new CommandException(e.Message, "Give an https: address in the profile.", e);
+        }
     }
 }

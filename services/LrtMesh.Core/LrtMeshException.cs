@@ -23,6 +23,12 @@ public enum ErrorReason
 
     /// <summary>A record or a file is damaged (DATA_LOSS).</summary>
     DataLoss,
+
+    /// <summary>Who calls is not known (UNAUTHENTICATED).</summary>
+    Unauthenticated,
+
+    /// <summary>Who calls may not do this (PERMISSION_DENIED).</summary>
+    PermissionDenied,
 }
 
 /// <summary>A field of a request (its proto path) or a file, and what would be right.</summary>

@@ -1,5 +1,6 @@
 using LrtMesh.Core.Models;
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Access;
 
 namespace LrtMesh.Extraction;
 
@@ -44,7 +45,8 @@ public sealed record ModelRoleOptions : RoleOptions
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
-    /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c> and <c>deterministic</c>.
+    /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c>, <c>deterministic</c>,
+    /// and what <see cref="AccessOptions"/> has.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
@@ -65,6 +67,7 @@ public sealed record ModelRoleOptions : RoleOptions
             Otlp = settings.Otlp(),
             LogFormat = settings.LogFormat(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
+            Access = AccessOptions.From(settings, settings.Address()),
             Models = [.. models.OfType<ModelSource>()],
             Serving = new ServingOptions
             {

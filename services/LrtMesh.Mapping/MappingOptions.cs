@@ -1,4 +1,5 @@
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Access;
 
 namespace LrtMesh.Mapping;
 
@@ -17,7 +18,10 @@ public sealed record MappingOptions : RoleOptions
     /// <summary>Folder below which the role may read texts that requests name; null: it reads none.</summary>
     public string? TextRoot { get; init; }
 
-    /// <summary>Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas) and <c>text-root</c>.</summary>
+    /// <summary>
+    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas), <c>text-root</c>, and what
+    /// <see cref="AccessOptions"/> and <see cref="PeerOptions"/> have.
+    /// </summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static MappingOptions From(RoleSettings settings)
     {
@@ -42,6 +46,8 @@ public sealed record MappingOptions : RoleOptions
             Otlp = settings.Otlp(),
             LogFormat = settings.LogFormat(),
             Redis = settings.Required("redis", "the store as HOST:PORT"),
+            Access = AccessOptions.From(settings, settings.Address()),
+            Peers = PeerOptions.From(settings, endpoints),
             Endpoints = () => endpoints,
             TextRoot = settings.Folder("text-root"),
         };

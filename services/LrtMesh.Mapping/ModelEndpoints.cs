@@ -4,6 +4,7 @@ using Grpc.Net.Client;
 using Grpc.Net.Client.Balancer;
 using Grpc.Net.Client.Configuration;
 using LrtMesh.Core;
+using LrtMesh.ServiceDefaults.Access;
 using LrtMesh.V1;
 
 namespace LrtMesh.Mapping;
@@ -12,7 +13,7 @@ namespace LrtMesh.Mapping;
 public sealed record LocatedModel(Model Model, ExtractionService.ExtractionServiceClient Client);
 
 /// <summary>The endpoints that serve hidden states, and which models they hold.</summary>
-public sealed class ModelEndpoints(MappingOptions options) : IDisposable
+public sealed class ModelEndpoints(MappingOptions options, PeerCredentials credentials) : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
@@ -70,7 +71,9 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
         {
             ServiceProvider = _resolvers,
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() } },
-            Credentials = uri.Scheme == "https" ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
+            Credentials = credentials.For(uri),
+            HttpHandler = credentials.NewHandler(),
+            DisposeHttpClient = true,
         }));
         try
         {
@@ -81,7 +84,9 @@ public sealed class ModelEndpoints(MappingOptions options) : IDisposable
         }
         catch (RpcException e) when (!cancellation.IsCancellationRequested)
         {
-            return ([], $"{endpoint} does not answer ({e.StatusCode})");
+            return ([], e.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied
+                ? $"{endpoint} refuses this role: {e.Status.Detail} (--peer-token-file)"
+                : $"{endpoint} does not answer ({e.StatusCode})");
         }
     }
 }

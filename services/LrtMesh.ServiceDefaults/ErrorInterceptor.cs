@@ -118,6 +118,8 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
             ErrorReason.ResourceExhausted => (Code.ResourceExhausted, "RESOURCE_EXHAUSTED"),
             ErrorReason.Unavailable => (Code.Unavailable, "UNAVAILABLE"),
             ErrorReason.DataLoss => (Code.DataLoss, "DATA_LOSS"),
+            ErrorReason.Unauthenticated => (Code.Unauthenticated, "UNAUTHENTICATED"),
+            ErrorReason.PermissionDenied => (Code.PermissionDenied, "PERMISSION_DENIED"),
             _ => throw new InvalidOperationException($"{error.Reason} has no status"),
         };
         var status = new RpcStatus { Code = (int)code, Message = error.Message };

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using LrtMesh.Core;
+using LrtMesh.ServiceDefaults.Access;
 using LrtMesh.ServiceDefaults.Ops;
 using LrtMesh.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
@@ -42,7 +43,7 @@ public sealed class RoleHost : IAsyncDisposable
         _services = services;
     }
 
-    /// <summary>Where it listens, as http://HOST:PORT; known once it has started.</summary>
+    /// <summary>Where it listens, as http://HOST:PORT, or https: with TLS; known once it has started.</summary>
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
     /// <summary>Where metrics and probes are, as http://HOST:PORT; null without a port for them.</summary>
@@ -53,9 +54,10 @@ public sealed class RoleHost : IAsyncDisposable
     /// <param name="options">What it is told.</param>
     public static WebApplicationBuilder CreateBuilder(string role, RoleOptions options)
     {
+        options.Access.Check(options.Address);
         var builder = WebApplication.CreateSlimBuilder();
-        // One HTTP/2 port without TLS: with HTTP/1.1 on the same port Kestrel would not know which one a client speaks.
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(kestrel => GrpcPort.Listen(kestrel, options));
         builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true).AddConsoleFormatter<JsonLines, ConsoleFormatterOptions>()
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
@@ -69,7 +71,12 @@ public sealed class RoleHost : IAsyncDisposable
         });
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownPatience);
-        builder.Services.AddGrpc(grpc => grpc.Interceptors.Add<ErrorInterceptor>());
+        builder.Services.AddAccess();
+        builder.Services.AddGrpc(grpc =>
+        {
+            grpc.Interceptors.Add<ErrorInterceptor>();
+            grpc.Interceptors.Add<GuardInterceptor>();
+        });
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<HealthServiceImpl>();
         builder.Services.AddTelemetry(role, options);
@@ -129,6 +136,10 @@ public sealed class RoleHost : IAsyncDisposable
         var logger = _app.Services.GetRequiredService<ILogger<RoleHost>>();
         var address = Address;
         RoleLog.Serving(logger, _role, address, store.Store.Durability);
+        if (!IPAddress.IsLoopback(_options.Address) && (_options.Access.Tls is null || _options.Access.Tokens is null))
+        {
+            AccessLog.Insecure(logger, address.Authority, _options.Access.Without);
+        }
     }
 
     /// <summary>Runs a role as a process of its own until it is told to stop.</summary>

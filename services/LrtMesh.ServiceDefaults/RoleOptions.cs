@@ -1,4 +1,5 @@
 using System.Net;
+using LrtMesh.ServiceDefaults.Access;
 using LrtMesh.ServiceDefaults.Telemetry;
 
 namespace LrtMesh.ServiceDefaults;
@@ -23,4 +24,10 @@ public record RoleOptions
 
     /// <summary>The store: HOST:PORT, or a configuration of StackExchange.Redis.</summary>
     public required string Redis { get; init; }
+
+    /// <summary>Who may call it, and over what.</summary>
+    public AccessOptions Access { get; init; } = new();
+
+    /// <summary>How it calls other roles.</summary>
+    public PeerOptions Peers { get; init; } = new();
 }

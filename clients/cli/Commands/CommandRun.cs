@@ -51,7 +51,7 @@ internal sealed class CommandRun
         string? profile = Parse.GetValue(_options.Mesh);
         return Terminal.StatusAsync(
             profile is null ? "starting a mesh (all roles in one process)" : "opening the mesh",
-            () => Mesh.OpenAsync(profile, Parse.GetValue(_options.Redis), dataFolder ?? Mesh.DefaultDataFolder, Cancellation, options));
+            () => Mesh.OpenAsync(profile, _options.Access(Parse), Parse.GetValue(_options.Redis), dataFolder ?? Mesh.DefaultDataFolder, Cancellation, options));
     }
 
     /// <summary>Writes the facts for programs, if --json asks for them.</summary>
@@ -79,7 +79,7 @@ internal sealed class CommandRun
         {
             terminal.Error(e.Hint is null ? [e.Message] : [e.Message, e.Hint]);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.Cryptography.CryptographicException)
         {
             terminal.Error([e.Message]);
         }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using LrtMesh.Client;
 
 namespace LrtMesh.Cli.Commands;
 
@@ -10,11 +11,25 @@ internal sealed class MeshOptions
         command.Add(Mesh);
         command.Add(Redis);
         command.Add(Json);
+        command.Add(TlsCa);
+        command.Add(TlsCert);
+        command.Add(TlsKey);
+        command.Add(TokenFile);
         command.Validators.Add(result =>
         {
             if (result.GetValue(Mesh) is not null && result.GetValue(Redis) is not null)
             {
                 result.AddError("--redis is for a mesh that the command starts; the mesh of --mesh has its store already.");
+            }
+
+            if (result.GetValue(TlsCert) is null != result.GetValue(TlsKey) is null)
+            {
+                result.AddError("--tls-cert and --tls-key go together.");
+            }
+
+            if (result.GetValue(Mesh) is null && new[] { TlsCa, TlsCert, TokenFile }.Any(option => result.GetValue(option) is not null))
+            {
+                result.AddError("--tls-ca, --tls-cert and --token-file are for the mesh of --mesh; one that the command starts is on this machine alone.");
             }
         });
     }
@@ -36,4 +51,34 @@ internal sealed class MeshOptions
         Description = "Also write the facts as JSON for programs; - writes to standard output, and what is for people to standard error.",
         HelpName = "FILE",
     };
+
+    public Option<string?> TlsCa { get; } = new("--tls-ca")
+    {
+        Description = "PEM of the authorities that the mesh's certificates are from. Default: those that this system trusts.",
+        HelpName = "FILE",
+    };
+
+    public Option<string?> TlsCert { get; } = new("--tls-cert") { Description = "PEM of the certificate to show to a mesh that asks for one.", HelpName = "FILE" };
+
+    public Option<string?> TlsKey { get; } = new("--tls-key") { Description = "PEM of its private key.", HelpName = "FILE" };
+
+    public Option<string?> TokenFile { get; } = new("--token-file")
+    {
+        Description = "File of the bearer token for a mesh that asks for one. Default: what the variable LRTMESH_TOKEN holds, if anything.",
+        HelpName = "FILE",
+    };
+
+    /// <summary>What to show to the mesh of --mesh; null: nothing.</summary>
+    public MeshAccess? Access(ParseResult parse)
+    {
+        var access = new MeshAccess
+        {
+            Ca = parse.GetValue(TlsCa),
+            Certificate = parse.GetValue(TlsCert),
+            Key = parse.GetValue(TlsKey),
+            TokenFile = parse.GetValue(TokenFile),
+            Token = Environment.GetEnvironmentVariable("LRTMESH_TOKEN") is { Length: > 0 } token ? token : null,
+        };
+        return access == new MeshAccess() ? null : access;
+    }
 }

@@ -14,20 +14,28 @@ public static class MeshChannel
     /// A channel that spreads calls over all replicas, tries reads again when UNAVAILABLE (up to four times), and notices a dead connection.
     /// </summary>
     /// <param name="address">http://HOST:PORT, https://HOST:PORT or dns:///HOST:PORT.</param>
-    /// <param name="credentials">Credentials; null: TLS for https, none otherwise.</param>
-    public static GrpcChannel Open(string address, ChannelCredentials? credentials = null) => GrpcChannel.ForAddress(address, new GrpcChannelOptions
+    /// <param name="access">What to show, and whom to trust; null: nothing, and the system's authorities. Where it is given a dns: address is spoken to over TLS, as an https: one is.</param>
+    public static GrpcChannel Open(string address, MeshAccess? access = null)
     {
-        Credentials = credentials ?? (address.StartsWith("https:", StringComparison.Ordinal) ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure),
-        HttpHandler = new SocketsHttpHandler
+        ArgumentNullException.ThrowIfNull(address);
+        var secure = address.StartsWith("https:", StringComparison.Ordinal) || (access is not null && address.StartsWith("dns:", StringComparison.Ordinal));
+        var handler = new SocketsHttpHandler
         {
             EnableMultipleHttp2Connections = true,
             KeepAlivePingDelay = TimeSpan.FromSeconds(60),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
-        },
-        DisposeHttpClient = true,
-        ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { RetriedReads() } },
-    });
+        };
+        access?.Apply(handler.SslOptions);
+        return GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            Credentials = access?.Credentials(address, secure) ?? (secure ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure),
+            UnsafeUseInsecureChannelCallCredentials = !secure, // to this machine alone: see MeshAccess
+            HttpHandler = handler,
+            DisposeHttpClient = true,
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { RetriedReads() } },
+        });
+    }
 
     // Only what the protos declare to have no side effects is sent twice.
     private static MethodConfig RetriedReads()

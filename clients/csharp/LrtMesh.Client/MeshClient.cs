@@ -20,11 +20,11 @@ public sealed class MeshClient : IDisposable
 
     /// <summary>Opens channels to the roles of a profile.</summary>
     /// <param name="profile">Their addresses.</param>
-    /// <param name="credentials">Credentials; null: TLS for https, none otherwise.</param>
-    public MeshClient(MeshProfile profile, ChannelCredentials? credentials = null)
+    /// <param name="access">What to show, and whom to trust; null: nothing, and the system's authorities.</param>
+    public MeshClient(MeshProfile profile, MeshAccess? access = null)
     {
         ArgumentNullException.ThrowIfNull(profile);
-        _channels = [MeshChannel.Open(profile.Extraction, credentials), MeshChannel.Open(profile.Mapping, credentials), MeshChannel.Open(profile.Generation, credentials)];
+        _channels = [MeshChannel.Open(profile.Extraction, access), MeshChannel.Open(profile.Mapping, access), MeshChannel.Open(profile.Generation, access)];
         ExtractionRole = new(new(_channels[0]), new(_channels[0]));
         Mapping = new(_channels[1]);
         Vectors = new(_channels[1]);
@@ -48,7 +48,7 @@ public sealed class MeshClient : IDisposable
     public GenerationService.GenerationServiceClient Generation { get; }
 
     /// <summary>Opens the mesh of a profile file, which <c>lrtmesh up</c> writes.</summary>
-    public static MeshClient Open(string profile = ".lrtmesh/mesh.json") => new(MeshProfile.Read(profile));
+    public static MeshClient Open(string profile = ".lrtmesh/mesh.json", MeshAccess? access = null) => new(MeshProfile.Read(profile), access);
 
     /// <summary>Finds the role that holds a model.</summary>
     /// <exception cref="KeyNotFoundException">None does.</exception>

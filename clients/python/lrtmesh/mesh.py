@@ -17,7 +17,7 @@ class Stubs:
     """What lrtmesh.Mesh and lrtmesh.aio.Mesh share: a channel to each role, and its stubs. `_grpc` is what opens channels, grpc or grpc.aio."""
 
     def __init__(self, profile, credentials=None):
-        """Opens channels to the roles of a Profile. https addresses use `credentials`, by default the system's roots."""
+        """Opens channels to the roles of a Profile. https addresses use `credentials`, by default the system's roots; so do dns addresses where it is given."""
         self.profile = profile
         self._channels = [self._open(address, credentials) for address in (profile.extraction, profile.mapping, profile.generation)]
         extraction, mapping, generation = self._channels
@@ -34,7 +34,7 @@ class Stubs:
 
     def _open(self, address, credentials):
         name, secure = target(address)
-        if secure:
+        if secure or (credentials is not None and not address.startswith("http:")):
             return self._grpc.secure_channel(name, credentials or grpc.ssl_channel_credentials(), options())
         return self._grpc.insecure_channel(name, options())
 

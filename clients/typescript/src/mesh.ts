@@ -37,12 +37,13 @@ export class Mesh {
   readonly #generation;
   readonly #mapping;
 
-  /** Opens channels to the roles; https addresses use `secure`, by default the system's roots. */
-  constructor(profile: Profile, secure: ChannelCredentials = credentials.createSsl()) {
+  /** Opens channels to the roles; https addresses use `secure`, by default the system's roots. So do dns addresses where it is given. */
+  constructor(profile: Profile, secure?: ChannelCredentials) {
     const open = <C extends Client>(service: new (...args: ConstructorParameters<typeof Client>) => C, address: string): C => {
       const { protocol, host } = new URL(address);
       const plain = protocol === 'http:' || protocol === 'https:';
-      const client = new service(plain ? `dns:///${host}` : address, protocol === 'https:' ? secure : credentials.createInsecure(), channelOptions);
+      const shown = protocol === 'https:' ? (secure ?? credentials.createSsl()) : protocol === 'dns:' && secure ? secure : credentials.createInsecure();
+      const client = new service(plain ? `dns:///${host}` : address, shown, channelOptions);
       this.#clients.push(client);
       return client;
     };
@@ -60,8 +61,8 @@ export class Mesh {
   }
 
   /** Opens the mesh of a profile file, which `lrtmesh up` writes. */
-  static open(path = '.lrtmesh/mesh.json'): Mesh {
-    return new Mesh(JSON.parse(readFileSync(path, 'utf8')));
+  static open(path = '.lrtmesh/mesh.json', secure?: ChannelCredentials): Mesh {
+    return new Mesh(JSON.parse(readFileSync(path, 'utf8')), secure);
   }
 
   /** Closes the channels; calls that run are cancelled. */

@@ -13,6 +13,9 @@ public static class RecordName
     private static readonly SearchValues<char> Allowed =
         SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/@");
 
+    /// <summary>Whether something can be stored under a name.</summary>
+    public static bool IsValid(string name) => name.Length is > 0 and <= MaxLength && !name.AsSpan().ContainsAnyExcept(Allowed);
+
     /// <summary>Passes a name that can be stored.</summary>
     /// <param name="name">The name.</param>
     /// <param name="field">Proto path that an error names.</param>

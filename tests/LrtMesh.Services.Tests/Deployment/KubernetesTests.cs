@@ -76,6 +76,12 @@ public sealed class KubernetesTests
             Assert.Equal(
                 new Dictionary<string, string> { ["prometheus.io/scrape"] = "true", ["prometheus.io/port"] = $"{options.OpsPort}", ["prometheus.io/path"] = "/metrics" },
                 role.Spec.Template.Metadata.Annotations);
+            // Whoever reaches a pod shows a token, over TLS; where it is not so, it was said.
+            var guarded = name.StartsWith("production", StringComparison.Ordinal);
+            Assert.Equal((guarded, guarded, !guarded), (options.Access.Tls is not null, options.Access.Tokens is not null, options.Access.Insecure));
+            Assert.Equal(guarded ? "https" : "kubernetes.io/h2c", Assert.Single(services[role.Metadata.Name].Spec.Ports).AppProtocol);
+            string?[] files = [options.Access.Tls?.Certificate, options.Access.Tls?.Key, options.Access.Tokens?.Jwks, options.Peers.Ca, options.Peers.TokenFile];
+            Assert.All(files.OfType<string>(), file => Assert.Contains(container.VolumeMounts, mount => file.StartsWith($"{mount.MountPath}/", StringComparison.Ordinal) && mount.ReadOnlyProperty == true));
             switch (options)
             {
                 case ModelRoleOptions models:
@@ -88,6 +94,7 @@ public sealed class KubernetesTests
                     Assert.All(mapping.Endpoints(), uri =>
                     {
                         Assert.StartsWith("dns:///", uri.OriginalString, StringComparison.Ordinal);
+                        Assert.Equal(guarded, mapping.Peers is { TokenFile: not null } && mapping.Peers.IsSecure(uri));
                         var address = uri.AbsolutePath.TrimStart('/').Split(':');
                         Assert.Equal(address[1], Assert.Single(services[address[0]].Spec.Ports).Port.ToString(CultureInfo.InvariantCulture));
                     });

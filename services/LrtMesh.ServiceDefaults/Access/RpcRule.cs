@@ -1,0 +1,75 @@
+using Google.Protobuf;
+using LrtMesh.V1;
+
+namespace LrtMesh.ServiceDefaults.Access;
+
+/// <summary>What an RPC asks of its caller. An RPC without a rule is refused.</summary>
+/// <param name="Service">Full name of its service.</param>
+/// <param name="Method">Its name; null: all of its service.</param>
+/// <param name="Scopes">The scopes that it takes, all of them; none: any token will do.</param>
+public sealed record RpcRule(string Service, string? Method, params string[] Scopes)
+{
+    private static readonly Dictionary<(string Service, string? Method), RpcRule> Rules = All().ToDictionary(rule => (rule.Service, rule.Method));
+
+    /// <summary>Whether a call needs no token.</summary>
+    public bool Open { get; private init; }
+
+    /// <summary>Of an RPC that changes what is stored: the name of what it changes, from the first message of its request. Null: it changes nothing.</summary>
+    public Func<IMessage, string?>? Changed { get; private init; }
+
+    /// <summary>The rule of an RPC; null: it has none.</summary>
+    /// <param name="path">/SERVICE/METHOD.</param>
+    public static RpcRule? Of(string path)
+    {
+        var parts = path.Split('/');
+        return parts.Length != 3 ? null : Rules.GetValueOrDefault((parts[1], parts[2])) ?? Rules.GetValueOrDefault((parts[1], null));
+    }
+
+    private static IEnumerable<RpcRule> All() =>
+    [
+        new("grpc.health.v1.Health", null) { Open = true },
+        new("grpc.reflection.v1alpha.ServerReflection", null),
+        new("grpc.reflection.v1.ServerReflection", null),
+
+        Rule("ModelService", "ListModels"),
+        Rule("ModelService", "GetModel"),
+        Rule("ModelService", "Tokenize"),
+
+        Rule("ExtractionService", "ExtractHiddenStates", Scope.Extract),
+        Rule("ExtractionService", "RunOn", Scope.Extract),
+        Rule("ExtractionService", "LearnVector", Scope.Extract, Scope.MapWrite).Changing<LearnVectorRequest>(request => request.Name),
+
+        Rule("GenerationService", "Generate", Scope.Generate),
+        Rule("GenerationService", "Converse", Scope.Generate),
+        Rule("GenerationService", "Score", Scope.Generate),
+
+        Rule("VectorService", "GetVector", Scope.MapRead),
+        Rule("VectorService", "ListVectors", Scope.MapRead),
+        Rule("VectorService", "PutVector", Scope.MapWrite).Changing<PutVectorRequest>(request => request.Vector?.Name),
+        Rule("VectorService", "DeleteVector", Scope.MapWrite).Changing<DeleteVectorRequest>(request => request.Name),
+
+        Rule("MappingService", "GetMap", Scope.MapRead),
+        Rule("MappingService", "ListMaps", Scope.MapRead),
+        Rule("MappingService", "ApplyMap", Scope.MapRead),
+        Rule("MappingService", "StreamMap", Scope.MapRead),
+        Rule("MappingService", "ExportMap", Scope.MapRead),
+        Rule("MappingService", "GetBasis", Scope.MapRead),
+        Rule("MappingService", "ListBases", Scope.MapRead),
+        Rule("MappingService", "GetMapJob", Scope.MapRead),
+        Rule("MappingService", "ListMapJobs", Scope.MapRead),
+        Rule("MappingService", "WatchMapJob", Scope.MapRead),
+        Rule("MappingService", "CreateMapJob", Scope.MapWrite).Changing<CreateMapJobRequest>(request => request.Basis?.Name ?? request.Map),
+        Rule("MappingService", "CancelMapJob", Scope.MapWrite).Changing<CancelMapJobRequest>(request => request.Id),
+        Rule("MappingService", "PushRows", Scope.MapWrite).Changing<PushRowsRequest>(request => request.Spec?.Map),
+        Rule("MappingService", "ImportMap", Scope.MapWrite).Changing<ImportMapRequest>(request => request.Content?.Map?.Name),
+        Rule("MappingService", "DeleteMap", Scope.MapWrite).Changing<DeleteMapRequest>(request => request.Name),
+        Rule("MappingService", "DeleteBasis", Scope.MapWrite).Changing<DeleteBasisRequest>(request => request.Name),
+        Rule("MappingService", "CreateBasisMap", Scope.MapWrite).Changing<CreateBasisMapRequest>(request => request.Map),
+        Rule("MappingService", "TransferVector", Scope.MapWrite).Changing<TransferVectorRequest>(request => request.Name),
+    ];
+
+    private static RpcRule Rule(string service, string method, params string[] scopes) => new($"lrtmesh.v1.{service}", method, scopes);
+
+    private RpcRule Changing<T>(Func<T, string?> name)
+        where T : class, IMessage => this with { Changed = message => message is T request ? name(request) : null };
+}
