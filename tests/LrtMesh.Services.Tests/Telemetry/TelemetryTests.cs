@@ -95,6 +95,38 @@ public sealed partial class TelemetryTests(ObservedMesh mesh) : IClassFixture<Ob
     }
 
     [Fact]
+    public async Task What_the_dashboard_and_the_alerts_read_is_exported()
+    {
+        var exported = new HashSet<string>(StringComparer.Ordinal);
+        var labels = new HashSet<string>(["le", "job", "pod"], StringComparer.Ordinal); // of Prometheus itself
+        foreach (var role in ObservedMesh.Roles)
+        {
+            exported.UnionWith((await mesh.ScrapeAsync(role)).Select(sample => Watching.MetricsOf(sample.Series.Split('{')[0]).FirstOrDefault("")));
+            labels.UnionWith((await mesh.ScrapeAsync(role)).SelectMany(sample => Watching.LabelsOf(sample.Series)));
+        }
+
+        string[] expressions = [.. Watching.Panels.Select(panel => panel.Expression), .. Watching.Alerts.Select(alert => alert.Expr)];
+        Assert.InRange(expressions.Length, 50, 100);
+        Assert.All(expressions, expression =>
+        {
+            var metrics = Watching.MetricsOf(expression).ToArray();
+            Assert.True(metrics.Length > 0 || expression.StartsWith("up{", StringComparison.Ordinal), $"{expression} reads nothing");
+            Assert.All(metrics, metric => Assert.Contains(metric, exported));
+            Assert.All(Watching.LabelsOf(expression), label => Assert.Contains(label, labels));
+        });
+        // And the other way round: what only the mesh has is on the dashboard.
+        var shown = Watching.Panels.SelectMany(panel => Watching.MetricsOf(panel.Expression)).ToHashSet();
+        Assert.Empty(exported.Where(metric => metric.StartsWith("lrtmesh_", StringComparison.Ordinal) || metric.StartsWith("gen_ai_", StringComparison.Ordinal)).Except(shown));
+    }
+
+    [Fact]
+    public void Each_alert_has_a_section_of_the_runbook_and_each_section_an_alert()
+    {
+        Assert.Equal(Watching.Alerts.Select(alert => alert.Alert), Watching.Sections);
+        Assert.All(Watching.Alerts, alert => Assert.Equal($"docs/runbook.md#{alert.Alert.ToLowerInvariant()}", alert.Annotations["runbook"]));
+    }
+
+    [Fact]
     public async Task No_label_has_a_value_that_a_client_chose()
     {
         foreach (var role in ObservedMesh.Roles)
