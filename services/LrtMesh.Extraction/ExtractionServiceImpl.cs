@@ -1,10 +1,11 @@
 using Grpc.Core;
+using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
 
 /// <summary>Streams hidden states, and learns vectors from contrast pairs.</summary>
-internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner learner) : ExtractionService.ExtractionServiceBase
+internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner learner, StoreConnection connection) : ExtractionService.ExtractionServiceBase
 {
     /// <inheritdoc/>
     public override Task ExtractHiddenStates(
@@ -17,5 +18,5 @@ internal sealed class ExtractionServiceImpl(ModelRegistry models, VectorLearner 
 
     /// <inheritdoc/>
     public override Task<LearnVectorResponse> LearnVector(LearnVectorRequest request, ServerCallContext context) =>
-        learner.LearnAsync(request, context.CancellationToken);
+        learner.LearnAsync(request, connection.Of(context).Vectors, context.CancellationToken);
 }

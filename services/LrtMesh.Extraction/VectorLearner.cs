@@ -6,13 +6,14 @@ using LrtMesh.Core.Models;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Steering;
 using LrtMesh.Core.Steering.Learning;
+using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
 
 /// <summary>Learns vectors from contrast pairs and stores them.</summary>
-public sealed class VectorLearner(ModelRegistry models, StoreConnection connection, ILogger<VectorLearner> logger)
+public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> logger)
 {
     private const int MinPairs = 2;
     private const int MaxPairs = 4096;
@@ -21,7 +22,7 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
 
     /// <summary>Learns one vector a layer, from one pass over the texts.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
-    public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, CancellationToken cancellation)
+    public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, VectorStore vectors, CancellationToken cancellation)
     {
         var model = models.Find(request.Model, "model");
         var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
@@ -46,7 +47,7 @@ public sealed class VectorLearner(ModelRegistry models, StoreConnection connecti
         var response = new LearnVectorResponse { RecommendedLayer = request.Layers[Separation.Best([.. learnt.Select(vector => vector.HeldOut)])] };
         foreach (var (vector, heldOut, meanHiddenNorm) in learnt)
         {
-            var info = (await connection.Store.Vectors.PutAsync(vector, cancellation)).Info;
+            var info = (await vectors.PutAsync(vector, cancellation)).Info;
             response.Vectors.Add(new LearntVector
             {
                 Vector = info,

@@ -4,6 +4,7 @@ using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.Extraction;
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Access;
 using LrtMesh.V1;
 
 namespace LrtMesh.Generation;
@@ -12,9 +13,7 @@ namespace LrtMesh.Generation;
 internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnection connection, ILogger<GenerationServiceImpl> logger)
     : GenerationService.GenerationServiceBase
 {
-    private readonly VectorSource _vectors = new(
-        (name, field, cancellation) => connection.Store.Vectors.GetAsync(name, cancellation).NamedBy(field),
-        (name, field, cancellation) => connection.Store.Maps.GetAsync(name, cancellation).NamedBy(field));
+    private readonly MappedVectors _mapped = new();
 
     /// <inheritdoc/>
     /// <remarks>1. Check all of the request and resolve its steering. 2. Queue its answers. 3. Send their text as it comes, and how they ended.</remarks>
@@ -25,7 +24,7 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
 
         // 1.
         var model = models.Find(request.Model, "model");
-        var call = await ResolveAsync(GenerationCall.Read(request, model), request.Steering, "steering", model, cancellation);
+        var call = await ResolveAsync(GenerationCall.Read(request, model), request.Steering, "steering", model, context);
 
         // 2. Whatever ends this call early ends the generation: nobody reads it any more.
         using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -57,10 +56,10 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
     public override async Task Converse(IAsyncStreamReader<ConverseRequest> requestStream, IServerStreamWriter<ConverseResponse> responseStream, ServerCallContext context)
     {
         var session = await Conversation.StartAsync(requestStream, models, (request, model) =>
-            ResolveAsync(GenerationCall.Read(request, model), request.Steering, "start.steering", model, context.CancellationToken), context.CancellationToken);
+            ResolveAsync(GenerationCall.Read(request, model), request.Steering, "start.steering", model, context), context.CancellationToken);
         await session.RunAsync(
             responseStream,
-            (change, field) => SteeringPlan.ResolveAsync(change, field, session.Model.Description, session.Longest, _vectors, context.CancellationToken),
+            (change, field) => SteeringPlan.ResolveAsync(change, field, session.Model.Description, session.Longest, VectorsOf(context), context.CancellationToken),
             context.CancellationToken);
     }
 
@@ -70,8 +69,8 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
         var model = models.Find(request.Model, "model");
         var calls = ScoreCall.Read(request, model);
         var plan = await SteeringPlan.ResolveAsync(
-            request.Steering, "steering", model.Description, calls.Max(call => call.Prompt.Count + call.MaxTokens), _vectors, context.CancellationToken);
-        return await ScoreCall.RunAsync([.. calls.Select(call => call with { Plan = plan })], model, context.CancellationToken);
+            request.Steering, "steering", model.Description, calls.Max(call => call.Prompt.Count + call.MaxTokens), VectorsOf(context), context.CancellationToken);
+        return await ScoreCall.RunAsync([.. calls.Select(call => call with { Plan = plan, Tenant = Caller.Of(context).Tenant })], model, context.CancellationToken);
     }
 
     /// <summary>The first part of an answer.</summary>
@@ -84,6 +83,19 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
     };
 
     private async Task<GenerationRequest> ResolveAsync(
-        GenerationRequest call, IReadOnlyList<V1.Steering> steering, string field, LoadedModel model, CancellationToken cancellation) =>
-        call with { Plan = await SteeringPlan.ResolveAsync(steering, field, model.Description, call.Prompt.Count + call.MaxTokens, _vectors, cancellation) };
+        GenerationRequest call, IReadOnlyList<V1.Steering> steering, string field, LoadedModel model, ServerCallContext context) => call with
+    {
+        Plan = await SteeringPlan.ResolveAsync(steering, field, model.Description, call.Prompt.Count + call.MaxTokens, VectorsOf(context), context.CancellationToken),
+        Tenant = Caller.Of(context).Tenant,
+    };
+
+    private VectorSource VectorsOf(ServerCallContext context)
+    {
+        var store = connection.Of(context);
+        return new(
+            (name, field, cancellation) => store.Vectors.GetAsync(name, cancellation).NamedBy(field),
+            (name, field, cancellation) => store.Maps.GetAsync(name, cancellation).NamedBy(field),
+            _mapped,
+            store.Tenant);
+    }
 }

@@ -19,7 +19,6 @@ internal sealed class HeldJob : IAsyncDisposable
     private static readonly TimeSpan ReportEvery = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan Beat = OpenJobs.LeaseTime / 4;
 
-    private readonly JobStore _jobs;
     private readonly string _worker;
     private readonly CancellationTokenSource _end;
     private readonly Task _heart;
@@ -28,12 +27,15 @@ internal sealed class HeldJob : IAsyncDisposable
     private TimeSpan _saveAt = SaveAfter;
     private double? _progressAtStart;
 
-    public HeldJob(JobStore jobs, MapJob job, string worker, CancellationToken stopping)
+    public HeldJob(TenantStore store, MapJob job, string worker, CancellationToken stopping)
     {
-        (_jobs, Job, _worker) = (jobs, job, worker);
+        (Store, Job, _worker) = (store, job, worker);
         _end = CancellationTokenSource.CreateLinkedTokenSource(stopping);
         _heart = BeatAsync();
     }
+
+    /// <summary>What the job's tenant has: where it reads from and writes to.</summary>
+    public TenantStore Store { get; }
 
     /// <summary>The job as this worker knows it.</summary>
     public MapJob Job { get; private set; }
@@ -55,7 +57,7 @@ internal sealed class HeldJob : IAsyncDisposable
     public async Task UpdateAsync(Action<MapJob> change)
     {
         var held = true;
-        var job = await _jobs.UpdateAsync(
+        var job = await Store.Jobs.UpdateAsync(
             Job.Id,
             current =>
             {
@@ -101,7 +103,7 @@ internal sealed class HeldJob : IAsyncDisposable
         var began = _clock.Elapsed;
         await using var content = JobFiles.TemporaryFile();
         gathered.Save(content);
-        if (!await _jobs.Files.WriteAsync(Job.Id, JobFiles.Moments, content, KeptMoments, _worker, Ended))
+        if (!await Store.Jobs.Files.WriteAsync(Job.Id, JobFiles.Moments, content, KeptMoments, _worker, Ended))
         {
             await LetGoAsync("its lease ran out");
             Ended.ThrowIfCancellationRequested();
@@ -157,14 +159,14 @@ internal sealed class HeldJob : IAsyncDisposable
 
                 try
                 {
-                    if (!await _jobs.Open.KeepAsync(Job.Id, _worker, Ended))
+                    if (!await Store.Jobs.Open.KeepAsync(Job.Id, _worker, Ended))
                     {
                         await LetGoAsync("its lease ran out");
                         return;
                     }
 
                     kept = _clock.Elapsed;
-                    var job = await _jobs.GetAsync(Job.Id, Ended);
+                    var job = await Store.Jobs.GetAsync(Job.Id, Ended);
                     if (JobStore.HasEnded(job))
                     {
                         await LetGoAsync($"it is {job.State}");

@@ -9,10 +9,8 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Does what one job asks for: reads documents in its models, keeps their moments alone, and solves.</summary>
-internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, FitThread thread, ILogger<MapFitter> logger)
+internal sealed class MapFitter(ModelEndpoints endpoints, MappingOptions options, FitThread thread, ILogger<MapFitter> logger)
 {
-    private JobStore Jobs => connection.Store.Jobs;
-
     /// <summary>Runs a job to its end.</summary>
     /// <exception cref="LrtMeshException">What went wrong, for the job's error; Unavailable: to be tried again.</exception>
     /// <exception cref="OperationCanceledException">The job is this worker's no more.</exception>
@@ -25,20 +23,20 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         // 1.
         var request = await RequestAsync(held);
         var fit = request.Fit ?? new FitOptions();
-        var basis = request.Basis is { Add: true } ? await connection.Store.Bases.GetAsync(request.Basis.Name, held.Ended) : null;
+        var basis = request.Basis is { Add: true } ? await held.Store.Bases.GetAsync(request.Basis.Name, held.Ended) : null;
         var plan = MapPlan.Of(request, basis?.Info);
         var models = await endpoints.FindAsync(plan.Layers, held.Ended);
         MapRequest.CheckSizes(plan, models, fit, options.MomentMemory);
 
         // 2.
-        var gathered = await LoadAsync(held.Job.Id, plan, models, fit, held.Ended) ?? Gathered.Begin(plan, models, fit, options.MomentMemory);
+        var gathered = await LoadAsync(held, plan, models, fit) ?? Gathered.Begin(plan, models, fit, options.MomentMemory);
 
         // 3.
         using (var span = Spans.Source.StartActivity("moments"))
         {
             if (request.MomentsOf.Count > 0)
             {
-                await MergeAsync(request, plan, models, fit, gathered, held.Ended);
+                await MergeAsync(request, plan, models, fit, gathered, held);
             }
             else
             {
@@ -65,7 +63,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         {
             var fitted = await thread.RunAsync(() => BasisFit.Fit(request.Basis, basis, plan, models, gathered, held.Ended));
             await held.UpdateAsync(job => job.State = JobState.Storing);
-            var stored = await connection.Store.Bases.PutAsync(fitted, held.Ended);
+            var stored = await held.Store.Bases.PutAsync(fitted, held.Ended);
             await held.UpdateAsync(job => Succeed(job).Basis = stored.Info);
         }
         else
@@ -82,7 +80,7 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
 
         if (!request.KeepMoments)
         {
-            await Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
+            await held.Store.Jobs.Files.DeleteAsync(held.Job.Id, JobFiles.Moments, CancellationToken.None);
         }
 
         JobMetrics.Ended(held.Job);
@@ -97,13 +95,13 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         return job;
     }
 
-    private async Task StoreAsync(List<AffineMap> maps, HeldJob held)
+    private static async Task StoreAsync(List<AffineMap> maps, HeldJob held)
     {
         var stored = new List<V1.AffineMap>();
         foreach (var map in Enumerable.Reverse(maps))
         {
             // Controls before their maps: who sees a map finds its control.
-            stored.Insert(0, (await connection.Store.Maps.PutAsync(map, held.Ended)).Info);
+            stored.Insert(0, (await held.Store.Maps.PutAsync(map, held.Ended)).Info);
         }
 
         await held.UpdateAsync(job =>
@@ -133,28 +131,28 @@ internal sealed class MapFitter(StoreConnection connection, ModelEndpoints endpo
         }
     }
 
-    private async Task<CreateMapJobRequest> RequestAsync(HeldJob held)
+    private static async Task<CreateMapJobRequest> RequestAsync(HeldJob held)
     {
-        await using var content = await Jobs.Files.ReadAsync(held.Job.Id, JobFiles.Request, held.Ended)
+        await using var content = await held.Store.Jobs.Files.ReadAsync(held.Job.Id, JobFiles.Request, held.Ended)
             ?? throw new LrtMeshException(ErrorReason.DataLoss, "the job's request is gone from the store");
         return CreateMapJobRequest.Parser.ParseFrom(content);
     }
 
-    private async Task<Gathered?> LoadAsync(string id, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, CancellationToken cancellation)
+    private static async Task<Gathered?> LoadAsync(HeldJob held, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit)
     {
-        await using var content = await Jobs.Files.ReadAsync(id, JobFiles.Moments, cancellation);
+        await using var content = await held.Store.Jobs.Files.ReadAsync(held.Job.Id, JobFiles.Moments, held.Ended);
         return content is null ? null : Gathered.Load(content, plan, models, fit, "the moments that this job saved");
     }
 
-    private async Task MergeAsync(
-        CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, Gathered gathered, CancellationToken cancellation)
+    private static async Task MergeAsync(
+        CreateMapJobRequest request, MapPlan plan, IReadOnlyList<LocatedModel> models, FitOptions fit, Gathered gathered, HeldJob held)
     {
         for (var i = 0; i < request.MomentsOf.Count; i++)
         {
             var field = $"moments_of[{i}]";
-            await using var content = await Jobs.Files.ReadAsync(request.MomentsOf[i], JobFiles.Moments, cancellation)
+            await using var content = await held.Store.Jobs.Files.ReadAsync(request.MomentsOf[i], JobFiles.Moments, held.Ended)
                 ?? throw LrtMeshException.NotFound(field, $"job {request.MomentsOf[i]} has no moments: it must have succeeded, with keep_moments, less than 7 days ago");
-            var job = await Jobs.GetAsync(request.MomentsOf[i], cancellation);
+            var job = await held.Store.Jobs.GetAsync(request.MomentsOf[i], held.Ended);
             if (job.State != JobState.Succeeded)
             {
                 throw LrtMeshException.Mismatch(field, $"job {job.Id} is {job.State}; its moments are whole once it has succeeded");

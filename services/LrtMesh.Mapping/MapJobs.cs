@@ -24,17 +24,16 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
     private readonly string _worker = $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid():N}"[..^24];
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private JobStore Store => connection.Store.Jobs;
-
     /// <summary>Creates a job, or finds the one that the same request id created before.</summary>
+    /// <param name="store">The jobs of its tenant.</param>
     /// <param name="request">The request, checked.</param>
     /// <param name="cancellation">Ends the wait.</param>
     /// <exception cref="LrtMeshException">ResourceExhausted: too many jobs wait; Unavailable: the store.</exception>
-    public async Task<MapJob> CreateAsync(CreateMapJobRequest request, CancellationToken cancellation)
+    public static async Task<MapJob> CreateAsync(JobStore store, CreateMapJobRequest request, CancellationToken cancellation)
     {
-        if (await Store.Open.CountAsync(cancellation) >= MaxOpen)
+        if (await store.Open.CountAsync(cancellation) >= MaxOpen)
         {
-            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxOpen} jobs are waiting; try again when one has ended")
+            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxOpen} jobs of yours are waiting; try again when one has ended")
             {
                 RetryAfter = TimeSpan.FromSeconds(10),
             };
@@ -51,17 +50,17 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             Deadline = Timestamp.FromDateTime(DateTime.UtcNow + limit),
             TraceParent = Activity.Current?.Id ?? "",
         };
-        var created = await Store.CreateAsync(job, request, limit + RequestOutlivesJob, request.RequestId, cancellation);
+        var created = await store.CreateAsync(job, request, limit + RequestOutlivesJob, request.RequestId, cancellation);
         JobMetrics.WasCreated();
         return created;
     }
 
     /// <summary>Cancels a job that has not ended and does not store its maps yet.</summary>
     /// <returns>The job as it stands.</returns>
-    public async Task<MapJob> CancelAsync(string id, CancellationToken cancellation)
+    public static async Task<MapJob> CancelAsync(JobStore store, string id, CancellationToken cancellation)
     {
         var ends = false;
-        var job = await Store.UpdateAsync(
+        var job = await store.UpdateAsync(
             id,
             job =>
             {
@@ -82,7 +81,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
 
         if (job.State == JobState.Cancelled)
         {
-            await Store.Files.DeleteAsync(id, JobFiles.Moments, cancellation);
+            await store.Files.DeleteAsync(id, JobFiles.Moments, cancellation);
         }
 
         return job;
@@ -100,9 +99,9 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         {
             try
             {
-                await foreach (var job in Store.Open.TakeAsync(_worker, stoppingToken))
+                await foreach (var (store, job) in connection.TakeJobsAsync(_worker, stoppingToken))
                 {
-                    await RunAsync(job, stoppingToken);
+                    await RunAsync(store, job, stoppingToken);
                 }
             }
             catch (LrtMeshException e)
@@ -122,7 +121,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         {
             try
             {
-                JobMetrics.Open(await Store.Open.CountAsync(stopping));
+                JobMetrics.Open(await connection.CountOpenJobsAsync(stopping));
             }
             catch (LrtMeshException)
             {
@@ -131,11 +130,11 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         }
     }
 
-    private async Task RunAsync(MapJob job, CancellationToken stopping)
+    private async Task RunAsync(TenantStore store, MapJob job, CancellationToken stopping)
     {
         if (job.StalledAttempts > MaxStalledAttempts)
         {
-            await FailAsync(job, $"given up: {MaxStalledAttempts} workers took it and got no further{(job.Error.Length > 0 ? $"; the last one: {job.Error}" : "")}");
+            await FailAsync(store.Jobs, job, $"given up: {MaxStalledAttempts} workers took it and got no further{(job.Error.Length > 0 ? $"; the last one: {job.Error}" : "")}");
             return;
         }
 
@@ -145,7 +144,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         JobMetrics.Begins();
         MappingLog.Taken(logger, job.Id, job.Attempts);
         var release = true;
-        var held = new HeldJob(Store, job, _worker, stopping);
+        var held = new HeldJob(store, job, _worker, stopping);
         try
         {
             await fitter.FitAsync(held);
@@ -155,7 +154,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             MappingLog.Ended(logger, job.Id, held.Why ?? "this worker stops; another one goes on");
             if (held.IsLate)
             {
-                await FailAsync(job, $"did not end within its time limit, at {job.Deadline.ToDateTime():u}");
+                await FailAsync(store.Jobs, job, $"did not end within its time limit, at {job.Deadline.ToDateTime():u}");
             }
         }
         catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable)
@@ -163,18 +162,18 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             span?.SetStatus(ActivityStatusCode.Error);
             // The lease runs out by itself, which gives what is gone the time to come back.
             MappingLog.Ended(logger, job.Id, e.Message);
-            await NoteAsync(job, e.Message);
+            await NoteAsync(store.Jobs, job, e.Message);
             release = false;
         }
         catch (LrtMeshException e)
         {
             MappingLog.Ended(logger, job.Id, e.Message);
-            await FailAsync(job, e.Message);
+            await FailAsync(store.Jobs, job, e.Message);
         }
         catch (Exception e)
         {
             MappingLog.Failed(logger, e, job.Id);
-            await FailAsync(job, "an internal error; the server's log has it under this job's id");
+            await FailAsync(store.Jobs, job, "an internal error; the server's log has it under this job's id");
         }
         finally
         {
@@ -184,27 +183,27 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
 
         if (release)
         {
-            await LastlyAsync(job.Id, patience => Store.Open.ReleaseAsync(job.Id, _worker, patience));
+            await LastlyAsync(job.Id, patience => store.Jobs.Open.ReleaseAsync(job.Id, _worker, patience));
         }
     }
 
-    private async Task FailAsync(MapJob job, string error)
+    private async Task FailAsync(JobStore store, MapJob job, string error)
     {
         Activity.Current?.SetStatus(ActivityStatusCode.Error);
-        await ChangeAsync(job, current =>
+        await ChangeAsync(store, job, current =>
         {
             current.State = JobState.Failed;
             current.Error = error;
         });
     }
 
-    private Task NoteAsync(MapJob job, string error) => ChangeAsync(job, current => current.Error = error);
+    private Task NoteAsync(JobStore store, MapJob job, string error) => ChangeAsync(store, job, current => current.Error = error);
 
     /// <summary>Changes a job that is still this worker's.</summary>
-    private Task ChangeAsync(MapJob job, Action<MapJob> change) => LastlyAsync(job.Id, async patience =>
+    private Task ChangeAsync(JobStore store, MapJob job, Action<MapJob> change) => LastlyAsync(job.Id, async patience =>
     {
         var ends = false;
-        var changed = await Store.UpdateAsync(
+        var changed = await store.UpdateAsync(
             job.Id,
             current =>
             {

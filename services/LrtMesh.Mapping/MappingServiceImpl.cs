@@ -1,7 +1,6 @@
 using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Steering;
-using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 using AffineMap = LrtMesh.Core.Maps.AffineMap;
@@ -9,17 +8,15 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
-internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, MapJobs jobs, IHostApplicationLifetime lifetime)
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, IHostApplicationLifetime lifetime)
     : MappingService.MappingServiceBase
 {
-    private MeshStore Store => connection.Store;
-
     /// <inheritdoc/>
     public override async Task<CreateMapJobResponse> CreateMapJob(CreateMapJobRequest request, ServerCallContext context)
     {
         // What cannot work is refused before there is a job.
         MapRequest.Check(request);
-        var basis = request.Basis is { Add: true } ? (await Store.Bases.GetAsync(request.Basis.Name, context.CancellationToken).NamedBy("basis.name")).Info : null;
+        var basis = request.Basis is { Add: true } ? (await connection.Of(context).Bases.GetAsync(request.Basis.Name, context.CancellationToken).NamedBy("basis.name")).Info : null;
         if (basis?.Models.Any(model => model.Layer.Model == request.Basis.Models[0].Model) == true)
         {
             throw LrtMeshException.Mismatch("basis.models[0].model", $"'{request.Basis.Models[0].Model}' is in the basis already");
@@ -33,29 +30,29 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         var plan = MapPlan.Of(request, basis);
         var models = await endpoints.FindAsync(plan.Layers, context.CancellationToken);
         MapRequest.CheckSizes(plan, models, request.Fit ?? new FitOptions(), options.MomentMemory);
-        return new CreateMapJobResponse { Job = await jobs.CreateAsync(request, context.CancellationToken) };
+        return new CreateMapJobResponse { Job = await MapJobs.CreateAsync(connection.Of(context).Jobs, request, context.CancellationToken) };
     }
 
     /// <inheritdoc/>
     public override async Task<GetMapJobResponse> GetMapJob(GetMapJobRequest request, ServerCallContext context) =>
-        new() { Job = await Store.Jobs.GetAsync(request.Id, context.CancellationToken) };
+        new() { Job = await connection.Of(context).Jobs.GetAsync(request.Id, context.CancellationToken) };
 
     /// <inheritdoc/>
     public override async Task<ListMapJobsResponse> ListMapJobs(ListMapJobsRequest request, ServerCallContext context)
     {
-        var page = await Store.Jobs.ListAsync(RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Jobs.ListAsync(RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
         return new ListMapJobsResponse { Jobs = { page.Items }, NextPageToken = page.NextToken };
     }
 
     /// <inheritdoc/>
     public override async Task<CancelMapJobResponse> CancelMapJob(CancelMapJobRequest request, ServerCallContext context) =>
-        new() { Job = await jobs.CancelAsync(request.Id, context.CancellationToken) };
+        new() { Job = await MapJobs.CancelAsync(connection.Of(context).Jobs, request.Id, context.CancellationToken) };
 
     /// <inheritdoc/>
     public override async Task WatchMapJob(WatchMapJobRequest request, IServerStreamWriter<WatchMapJobResponse> responseStream, ServerCallContext context)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
-        await foreach (var job in Store.Jobs.WatchAsync(request.Id, request.AfterRevision, ended.Token))
+        await foreach (var job in connection.Of(context).Jobs.WatchAsync(request.Id, request.AfterRevision, ended.Token))
         {
             await responseStream.WriteAsync(new WatchMapJobResponse { Job = job }, ended.Token);
         }
@@ -63,12 +60,12 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task<GetMapResponse> GetMap(GetMapRequest request, ServerCallContext context) =>
-        new() { Map = (await Store.Maps.GetAsync(request.Name, context.CancellationToken)).Info };
+        new() { Map = (await connection.Of(context).Maps.GetAsync(request.Name, context.CancellationToken)).Info };
 
     /// <inheritdoc/>
     public override async Task<ListMapsResponse> ListMaps(ListMapsRequest request, ServerCallContext context)
     {
-        var page = await Store.Maps.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Maps.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
         foreach (var map in page.Items)
         {
             map.Metrics?.R2PerDimension.Clear(); // a page of wide maps would not fit a message
@@ -80,25 +77,25 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task<DeleteMapResponse> DeleteMap(DeleteMapRequest request, ServerCallContext context)
     {
-        await Store.Maps.DeleteAsync(request.Name, context.CancellationToken);
+        await connection.Of(context).Maps.DeleteAsync(request.Name, context.CancellationToken);
         return new DeleteMapResponse();
     }
 
     /// <inheritdoc/>
     public override async Task<GetBasisResponse> GetBasis(GetBasisRequest request, ServerCallContext context) =>
-        new() { Basis = (await Store.Bases.GetAsync(request.Name, context.CancellationToken)).Info };
+        new() { Basis = (await connection.Of(context).Bases.GetAsync(request.Name, context.CancellationToken)).Info };
 
     /// <inheritdoc/>
     public override async Task<ListBasesResponse> ListBases(ListBasesRequest request, ServerCallContext context)
     {
-        var page = await Store.Bases.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Bases.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
         return new ListBasesResponse { Bases = { page.Items }, NextPageToken = page.NextToken };
     }
 
     /// <inheritdoc/>
     public override async Task<DeleteBasisResponse> DeleteBasis(DeleteBasisRequest request, ServerCallContext context)
     {
-        await Store.Bases.DeleteAsync(request.Name, context.CancellationToken);
+        await connection.Of(context).Bases.DeleteAsync(request.Name, context.CancellationToken);
         return new DeleteBasisResponse();
     }
 
@@ -109,22 +106,22 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Name(request.Basis, "basis");
         check.Name(request.Map, "map");
         check.Throw();
-        var basis = await Store.Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis");
-        var map = await Store.Maps.PutAsync(basis.Between(request.Map, request.SourceModel, request.TargetModel), context.CancellationToken);
+        var basis = await connection.Of(context).Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis");
+        var map = await connection.Of(context).Maps.PutAsync(basis.Between(request.Map, request.SourceModel, request.TargetModel), context.CancellationToken);
         return new CreateBasisMapResponse { Map = map.Info };
     }
 
     /// <inheritdoc/>
     public override async Task<ApplyMapResponse> ApplyMap(ApplyMapRequest request, ServerCallContext context)
     {
-        var map = await MapApplication.FindAsync(Store.Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
+        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
         var (rows, distance) = MapApplication.Apply(map, request.Rows, request.WithoutBias, "rows");
         return new ApplyMapResponse { Rows = rows, MapDigest = map.Info.Digest, Distance = distance };
     }
 
     /// <inheritdoc/>
     public override Task StreamMap(IAsyncStreamReader<StreamMapRequest> requestStream, IServerStreamWriter<StreamMapResponse> responseStream, ServerCallContext context) =>
-        MapApplication.RunAsync(Store.Maps, requestStream, responseStream, context.CancellationToken);
+        MapApplication.RunAsync(connection.Of(context).Maps, requestStream, responseStream, context.CancellationToken);
 
     /// <inheritdoc/>
     public override async Task<PushRowsResponse> PushRows(IAsyncStreamReader<PushRowsRequest> requestStream, ServerCallContext context)
@@ -134,7 +131,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         foreach (var map in Enumerable.Reverse(maps))
         {
             // Controls before their maps: who sees a map finds its control.
-            response.Maps.Insert(0, (await Store.Maps.PutAsync(map, context.CancellationToken)).Info);
+            response.Maps.Insert(0, (await connection.Of(context).Maps.PutAsync(map, context.CancellationToken)).Info);
         }
 
         return response;
@@ -142,13 +139,13 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task ExportMap(ExportMapRequest request, IServerStreamWriter<ExportMapResponse> responseStream, ServerCallContext context) =>
-        await MapTransport.SendAsync(await Store.Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map"), responseStream, context.CancellationToken);
+        await MapTransport.SendAsync(await connection.Of(context).Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map"), responseStream, context.CancellationToken);
 
     /// <inheritdoc/>
     public override async Task<ImportMapResponse> ImportMap(IAsyncStreamReader<ImportMapRequest> requestStream, ServerCallContext context)
     {
         var map = await MapTransport.ReceiveAsync(requestStream, context.CancellationToken);
-        return new ImportMapResponse { Map = (await Store.Maps.PutAsync(map, context.CancellationToken)).Info };
+        return new ImportMapResponse { Map = (await connection.Of(context).Maps.PutAsync(map, context.CancellationToken)).Info };
     }
 
     /// <inheritdoc/>
@@ -159,12 +156,12 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Name(request.Map, "map");
         check.Name(request.Name, "name");
         check.Throw();
-        var vector = await Store.Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
-        var map = await MapApplication.FindAsync(Store.Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
+        var vector = await connection.Of(context).Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
+        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
         var mapped = MappedVector.Create(vector, map, request.Name, request.AddBias, "vector");
         return new TransferVectorResponse
         {
-            Vector = (await Store.Vectors.PutAsync(mapped, context.CancellationToken)).Info,
+            Vector = (await connection.Of(context).Vectors.PutAsync(mapped, context.CancellationToken)).Info,
             Distance = MapApplication.Measure(map, vector.Elements, isState: false),
         };
     }

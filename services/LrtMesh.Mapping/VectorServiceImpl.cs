@@ -1,6 +1,5 @@
 using Grpc.Core;
 using LrtMesh.Core.Steering;
-using LrtMesh.Core.Store;
 using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
@@ -10,8 +9,6 @@ namespace LrtMesh.Mapping;
 /// <summary>Vectors in the store.</summary>
 internal sealed class VectorServiceImpl(StoreConnection connection) : VectorService.VectorServiceBase
 {
-    private VectorStore Vectors => connection.Store.Vectors;
-
     /// <inheritdoc/>
     public override async Task<PutVectorResponse> PutVector(PutVectorRequest request, ServerCallContext context)
     {
@@ -38,28 +35,28 @@ internal sealed class VectorServiceImpl(StoreConnection connection) : VectorServ
         }
 
         check.Throw();
-        var stored = await Vectors.PutAsync(SteeringVector.Create(info, elements), context.CancellationToken);
+        var stored = await connection.Of(context).Vectors.PutAsync(SteeringVector.Create(info, elements), context.CancellationToken);
         return new PutVectorResponse { Vector = stored.Info };
     }
 
     /// <inheritdoc/>
     public override async Task<GetVectorResponse> GetVector(GetVectorRequest request, ServerCallContext context)
     {
-        var vector = await Vectors.GetAsync(request.Name, context.CancellationToken);
+        var vector = await connection.Of(context).Vectors.GetAsync(request.Name, context.CancellationToken);
         return new GetVectorResponse { Vector = vector.Info, Elements = TensorCodec.Encode(vector.Elements, vector.Elements.Length) };
     }
 
     /// <inheritdoc/>
     public override async Task<ListVectorsResponse> ListVectors(ListVectorsRequest request, ServerCallContext context)
     {
-        var page = await Vectors.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Vectors.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
         return new ListVectorsResponse { Vectors = { page.Items }, NextPageToken = page.NextToken };
     }
 
     /// <inheritdoc/>
     public override async Task<DeleteVectorResponse> DeleteVector(DeleteVectorRequest request, ServerCallContext context)
     {
-        await Vectors.DeleteAsync(request.Name, context.CancellationToken);
+        await connection.Of(context).Vectors.DeleteAsync(request.Name, context.CancellationToken);
         return new DeleteVectorResponse();
     }
 }

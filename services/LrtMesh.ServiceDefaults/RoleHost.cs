@@ -135,7 +135,7 @@ public sealed class RoleHost : IAsyncDisposable
         SetHealth(ServingStatus.Serving);
         var logger = _app.Services.GetRequiredService<ILogger<RoleHost>>();
         var address = Address;
-        RoleLog.Serving(logger, _role, address, store.Store.Durability);
+        RoleLog.Serving(logger, _role, address, store.Durability);
         if (!IPAddress.IsLoopback(_options.Address) && (_options.Access.Tls is null || _options.Access.Tokens is null))
         {
             AccessLog.Insecure(logger, address.Authority, _options.Access.Without);

@@ -1,5 +1,8 @@
+using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
+using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.V1;
 using Microsoft.Extensions.Logging;
 
 namespace LrtMesh.ServiceDefaults;
@@ -9,10 +12,21 @@ public sealed class StoreConnection(RoleOptions options, ILogger<MeshStore> logg
 {
     private MeshStore? _store;
 
-    /// <summary>The store.</summary>
-    /// <exception cref="LrtMeshException">Unavailable: the role is still starting.</exception>
-    public MeshStore Store => _store
+    /// <summary>What survives a crash of the store, in words.</summary>
+    public string Durability => Store.Durability;
+
+    private MeshStore Store => _store
         ?? throw new LrtMeshException(ErrorReason.Unavailable, "this server is starting and not connected to the store yet; try again") { RetryAfter = TimeSpan.FromSeconds(1) };
+
+    /// <summary>What the tenant of a call has in the store: all that the call may see.</summary>
+    /// <exception cref="LrtMeshException">Unavailable: the role is still starting.</exception>
+    public TenantStore Of(ServerCallContext context) => Store.For(Caller.Of(context).Tenant);
+
+    /// <inheritdoc cref="MeshStore.TakeJobsAsync"/>
+    public IAsyncEnumerable<(TenantStore Store, MapJob Job)> TakeJobsAsync(string worker, CancellationToken ct) => Store.TakeJobsAsync(worker, ct);
+
+    /// <inheritdoc cref="MeshStore.CountOpenJobsAsync"/>
+    public Task<long> CountOpenJobsAsync(CancellationToken ct) => Store.CountOpenJobsAsync(ct);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()

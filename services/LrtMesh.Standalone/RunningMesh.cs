@@ -65,7 +65,7 @@ public sealed class RunningMesh : IAsyncDisposable
             await Task.WhenAll(mesh.Roles.Select(role => role.StartAsync(cancellation)));
             mesh.Durability = options.Redis is null
                 ? $"a write is on disk, in {options.DataFolder}, before it is acknowledged"
-                : mesh.Roles.First().Service<StoreConnection>().Store.Durability;
+                : mesh.Roles.First().Service<StoreConnection>().Durability;
             return mesh;
         }
         catch

@@ -19,6 +19,12 @@ public sealed record GenerationRequest(
 
     /// <summary>The tokens to take, whatever the model would choose: their log-probabilities are wanted. Empty: the model chooses.</summary>
     public IReadOnlyList<int> Forced { get; init; } = [];
+
+    /// <summary>
+    /// Whose prompt it is. What was read of a prompt is used again for the same tenant alone: how soon an answer comes would tell another whether
+    /// a prompt was read before.
+    /// </summary>
+    public string Tenant { get; init; } = "";
 }
 
 /// <summary>What was done to a sequence by one steering of its plan.</summary>

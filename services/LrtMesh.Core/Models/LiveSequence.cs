@@ -16,6 +16,11 @@ internal sealed class LiveSequence
         _sampler = new Sampler(generation.Request.Sampling, generation.Request.Prompt);
         Steering = new SequenceSteering(generation.Request.Plan, table, PromptLength, layers);
         Prefix = Steering.Prefix(generation.Request.Prompt);
+        if (Prefix.Length > 0)
+        {
+            Prefix[0] = Prefix[0].Of(generation.Request.Tenant);
+        }
+
         _tokens = [.. generation.Request.Prompt];
     }
 

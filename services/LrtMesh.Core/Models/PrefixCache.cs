@@ -1,3 +1,5 @@
+using System.IO.Hashing;
+using System.Text;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
@@ -5,7 +7,11 @@ namespace LrtMesh.Core.Models;
 /// <summary>What decides a position's keys and values, given the positions before it.</summary>
 /// <param name="Id">The token.</param>
 /// <param name="Steering">Fingerprint of what steers it below the last layer; 0: nothing does.</param>
-internal readonly record struct PrefixToken(int Id, UInt128 Steering);
+internal readonly record struct PrefixToken(int Id, UInt128 Steering)
+{
+    /// <summary>The first token of a tenant's prompt: another one than that of any other tenant, and so is all that comes after it.</summary>
+    public PrefixToken Of(string tenant) => tenant.Length == 0 ? this : this with { Steering = Steering ^ XxHash128.HashToUInt128(Encoding.UTF8.GetBytes(tenant)) };
+}
 
 /// <summary>
 /// Keys and values of prompts that were read, so that a prefix that many prompts share is computed once: a radix tree (as in

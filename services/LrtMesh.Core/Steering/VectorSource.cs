@@ -1,6 +1,4 @@
-using System.Collections.Concurrent;
 using LrtMesh.Core.Maps;
-using LrtMesh.Core.Telemetry;
 using LrtMesh.Core.Tensors;
 using LrtMesh.V1;
 
@@ -13,21 +11,19 @@ namespace LrtMesh.Core.Steering;
 public delegate Task<T> ReadRecord<T>(string name, string field, CancellationToken cancellation);
 
 /// <summary>
-/// Where the vectors of a request come from: the store, a map of a stored one, or the request itself. What was mapped is kept, by the
-/// digests of vector and map.
+/// Where the vectors of a request come from: the store, a map of a stored one, or the request itself.
 /// </summary>
 /// <param name="vectors">Reads a stored vector.</param>
 /// <param name="maps">Reads a stored map.</param>
-public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<Maps.AffineMap> maps)
+/// <param name="mapped">Keeps what was mapped.</param>
+/// <param name="tenant">Whose request it is.</param>
+public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<Maps.AffineMap> maps, MappedVectors mapped, string tenant = "")
 {
-    private const int MaxMapped = 1024;
-
-    private readonly ConcurrentDictionary<(string Vector, string Map), SteeringVector> _mapped = new();
-
     /// <summary>No store: every vector is given.</summary>
     public static VectorSource Given { get; } = new(
         (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no vector '{name}'"),
-        (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"));
+        (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
+        new MappedVectors());
 
     /// <summary>The vector of a steering, as one of the model.</summary>
     /// <exception cref="LrtMeshException">NotFound; FailedPrecondition: of another model; InvalidArgument: a given one is wrong.</exception>
@@ -45,21 +41,9 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
 
         var vector = await vectors(steering.Vector, $"{field}.vector", cancellation);
         var map = await maps(steering.Map, $"{field}.map", cancellation);
-        var key = (vector.Info.Digest, map.Info.Digest);
-        var kept = _mapped.TryGetValue(key, out var mapped);
-        SteeringMetrics.Mapped(kept);
-        if (!kept)
-        {
-            if (_mapped.Count >= MaxMapped)
-            {
-                _mapped.Clear();
-            }
-
-            _mapped[key] = mapped = MappedVector.Create(vector, map, vector.Info.Name, addBias: false, $"{field}.vector");
-        }
-
-        CheckFits(mapped!.Info, $"{field}.map", model, $"what '{steering.Map}' makes of it");
-        return mapped;
+        var carried = mapped.Of(tenant, vector, map, $"{field}.vector");
+        CheckFits(carried.Info, $"{field}.map", model, $"what '{steering.Map}' makes of it");
+        return carried;
     }
 
     /// <summary>A stored vector of the model.</summary>

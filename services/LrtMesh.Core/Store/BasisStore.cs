@@ -6,10 +6,8 @@ namespace LrtMesh.Core.Store;
 /// <summary>Shared bases in Redis.</summary>
 public sealed class BasisStore : RecordStore<V1.SharedBasis, StoredBasis>
 {
-    private const long CacheBytes = 64L << 20;
-
-    internal BasisStore(RedisLink link)
-        : base(link, "basis", CacheBytes)
+    internal BasisStore(RedisLink link, TenantKeys keys, RecordCache<StoredBasis> cache)
+        : base(link, keys, "basis", cache)
     {
     }
 

@@ -26,8 +26,9 @@ public sealed class JobFiles
     private static readonly RedisValue[] Fields = ["write", "length", "digest"];
 
     private readonly RedisLink _link;
+    private readonly TenantKeys _keys;
 
-    internal JobFiles(RedisLink link) => _link = link;
+    internal JobFiles(RedisLink link, TenantKeys keys) => (_link, _keys) = (link, keys);
 
     /// <summary>Writes a file, replacing what is there.</summary>
     /// <param name="id">The job.</param>
@@ -65,7 +66,7 @@ public sealed class JobFiles
                 var transaction = db.CreateTransaction();
                 if (worker is not null)
                 {
-                    transaction.AddCondition(Condition.StringEqual(OpenJobs.LeaseKey(id), worker));
+                    transaction.AddCondition(Condition.StringEqual(OpenJobs.LeaseKey(_keys, id), worker));
                 }
 
                 _ = transaction.HashSetAsync(PointerKey(id, file), [new("write", write), new("length", length), new("digest", digest.Finish())]);
@@ -145,12 +146,12 @@ public sealed class JobFiles
             : throw Damaged(id, file, "its length cannot be read");
     }
 
-    private static RedisKey PointerKey(string id, string file) => $"lrtmesh:job:{{{id}}}:{file}";
+    private RedisKey PointerKey(string id, string file) => $"{_keys.Root}job:{{{id}}}:{file}";
 
-    private static RedisKey PieceKey(string id, string file, string write, int piece) =>
-        string.Create(CultureInfo.InvariantCulture, $"lrtmesh:job:{{{id}}}:{file}:{write}:{piece}");
+    private RedisKey PieceKey(string id, string file, string write, int piece) =>
+        string.Create(CultureInfo.InvariantCulture, $"{_keys.Root}job:{{{id}}}:{file}:{write}:{piece}");
 
-    private static RedisKey[] PieceKeys(string id, string file, Pointer pointer) =>
+    private RedisKey[] PieceKeys(string id, string file, Pointer pointer) =>
         [.. Enumerable.Range(0, Payload.PiecesOf(pointer.Length)).Select(i => PieceKey(id, file, pointer.Write, i))];
 
     private static string What(string id, string file) => $"{file} of job \"{id}\"";

@@ -16,14 +16,16 @@ public sealed class JobStore
     private static readonly RedisValue[] Fields = ["schema", "revision", "job", "digest"];
 
     private readonly RedisLink _link;
+    private readonly TenantKeys _keys;
     private readonly NameIndex _index;
 
-    internal JobStore(RedisLink link)
+    internal JobStore(RedisLink link, TenantKeys keys)
     {
         _link = link;
-        _index = new NameIndex(link, "job", Order.Descending);
-        Open = new OpenJobs(link, this);
-        Files = new JobFiles(link);
+        _keys = keys;
+        _index = new NameIndex(link, keys, "job", Order.Descending);
+        Open = new OpenJobs(link, keys);
+        Files = new JobFiles(link, keys);
     }
 
     /// <summary>Jobs that have not ended, for workers.</summary>
@@ -164,7 +166,7 @@ public sealed class JobStore
     {
         using var digest = new ContentDigest();
         // A digest: a client's id may hold any character.
-        RedisKey key = $"lrtmesh:job-request:{digest.Add(requestId).Finish()}";
+        RedisKey key = $"{_keys.Root}job-request:{digest.Add(requestId).Finish()}";
         return await _link.RunAsync(
             What(id),
             async db => await db.StringSetAsync(key, id, when: When.NotExists) ? id : (string?)await db.StringGetAsync(key) ?? id,
@@ -227,9 +229,9 @@ public sealed class JobStore
         return digest.AddBytes(job).Finish();
     }
 
-    private static RedisKey Key(string id) => $"lrtmesh:job:{{{id}}}";
+    private RedisKey Key(string id) => $"{_keys.Root}job:{{{id}}}";
 
-    private static string ChannelOf(string id) => $"lrtmesh:job:{{{id}}}:changed";
+    private string ChannelOf(string id) => $"{_keys.Root}job:{{{id}}}:changed";
 
     private static string What(string id) => $"job \"{id}\"";
 

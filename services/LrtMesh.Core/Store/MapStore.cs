@@ -6,10 +6,8 @@ namespace LrtMesh.Core.Store;
 /// <summary>Affine maps in Redis.</summary>
 public sealed class MapStore : RecordStore<V1.AffineMap, AffineMap>
 {
-    private const long CacheBytes = 256L << 20;
-
-    internal MapStore(RedisLink link)
-        : base(link, "map", CacheBytes)
+    internal MapStore(RedisLink link, TenantKeys keys, RecordCache<AffineMap> cache)
+        : base(link, keys, "map", cache)
     {
     }
 

@@ -2,32 +2,19 @@ using Microsoft.Extensions.Logging;
 
 namespace LrtMesh.Core.Store;
 
-/// <summary>Vectors, maps and jobs in Redis, or in a server that speaks its protocol.</summary>
-public sealed partial class MeshStore : IAsyncDisposable
+/// <summary>Vectors, maps and jobs in Redis, or in a server that speaks its protocol: itself what the default tenant has, and the way to that of others.</summary>
+public sealed partial class MeshStore : TenantStore, IAsyncDisposable
 {
     private readonly RedisLink _link;
+    private readonly RecordCaches _caches;
 
-    private MeshStore(RedisLink link, string durability)
+    private MeshStore(RedisLink link, RecordCaches caches, string durability)
+        : base(link, new TenantKeys(""), caches)
     {
         _link = link;
+        _caches = caches;
         Durability = durability;
-        Vectors = new VectorStore(link);
-        Maps = new MapStore(link);
-        Bases = new BasisStore(link);
-        Jobs = new JobStore(link);
     }
-
-    /// <summary>Steering vectors.</summary>
-    public VectorStore Vectors { get; }
-
-    /// <summary>Affine maps.</summary>
-    public MapStore Maps { get; }
-
-    /// <summary>Bases that models share.</summary>
-    public BasisStore Bases { get; }
-
-    /// <summary>Jobs.</summary>
-    public JobStore Jobs { get; }
 
     /// <summary>What survives a crash of the server, in words, as its settings said at the start.</summary>
     public string Durability { get; }
@@ -42,7 +29,7 @@ public sealed partial class MeshStore : IAsyncDisposable
         var link = await RedisLink.ConnectAsync(configuration, logger, ct);
         try
         {
-            var store = new MeshStore(link, await link.DurabilityAsync(ct));
+            var store = new MeshStore(link, new RecordCaches(), await link.DurabilityAsync(ct));
             LogConnected(logger, store.Durability);
             return store;
         }
@@ -52,6 +39,31 @@ public sealed partial class MeshStore : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>What a tenant has.</summary>
+    /// <param name="tenant">Its name; empty for the default tenant.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument: no tenant can be called that.</exception>
+    public TenantStore For(string tenant)
+    {
+        if (tenant.Length == 0)
+        {
+            return this;
+        }
+
+        RecordName.Check(tenant, "tenant");
+        return Of(_link, new TenantKeys(tenant), _caches);
+    }
+
+    /// <summary>Jobs of all tenants for a worker, oldest first, as they come to be free; goes on until it is stopped.</summary>
+    /// <param name="worker">The worker's name, unlike that of any other.</param>
+    /// <param name="ct">Stops it.</param>
+    /// <returns>Each job, and what its tenant has.</returns>
+    /// <exception cref="LrtMeshException">Unavailable.</exception>
+    public IAsyncEnumerable<(TenantStore Store, V1.MapJob Job)> TakeJobsAsync(string worker, CancellationToken ct) => OpenJobs.TakeAsync(_link, For, worker, ct);
+
+    /// <summary>Jobs of all tenants that have not ended.</summary>
+    /// <exception cref="LrtMeshException">Unavailable.</exception>
+    public Task<long> CountOpenJobsAsync(CancellationToken ct) => OpenJobs.CountAllAsync(_link, ct);
 
     /// <summary>Asks the server for an answer.</summary>
     /// <exception cref="LrtMeshException">Unavailable.</exception>

@@ -3,16 +3,16 @@ using StackExchange.Redis;
 namespace LrtMesh.Core.Store;
 
 /// <summary>
-/// The names of all records of a kind, in byte order. It lies in another slot of a Redis Cluster than the records, so no transaction
+/// The names of all records of a kind that a tenant has, in byte order. It lies in another slot of a Redis Cluster than the records, so no transaction
 /// covers both. A name is added before its record is written and again after; whoever finds a name without a record removes
 /// it, looks once more, and adds it back if a record has come meanwhile. So a record that is there is always listed.
 /// </summary>
-internal sealed class NameIndex(RedisLink link, string kind, Order order)
+internal sealed class NameIndex(RedisLink link, TenantKeys keys, string kind, Order order)
 {
     private const int DefaultPage = 100;
     private const int MaxPage = 1000;
 
-    private readonly RedisKey _key = $"lrtmesh:{{{kind}s}}:names";
+    private readonly RedisKey _key = $"{keys.Root}{{{kind}s}}:names";
 
     public Task AddAsync(string name, CancellationToken ct) =>
         link.RunAsync($"{kind} \"{name}\"", db => db.SortedSetAddAsync(_key, name, 0), ct);

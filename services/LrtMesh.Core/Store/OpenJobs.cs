@@ -4,8 +4,8 @@ using StackExchange.Redis;
 namespace LrtMesh.Core.Store;
 
 /// <summary>
-/// Hands out jobs that have not ended, each to one worker at a time. A worker holds a job by a lease that it keeps up; when it is
-/// gone the lease runs out and another worker takes the job. A lease may run out while its worker still lives: what a worker
+/// Hands out jobs that have not ended, each to one worker at a time, whatever tenant they are of. A worker holds a job by a lease that it keeps
+/// up; when it is gone the lease runs out and another worker takes the job. A lease may run out while its worker still lives: what a worker
 /// writes of a job is therefore written only if the job's count of attempts is still its own.
 /// </summary>
 public sealed class OpenJobs
@@ -14,31 +14,51 @@ public sealed class OpenJobs
     public static readonly TimeSpan LeaseTime = TimeSpan.FromSeconds(10);
 
     private const string Opened = "lrtmesh:jobs:opened";
-    private static readonly RedisKey Ids = "lrtmesh:{jobs}:open"; // ids by the time at which they were added, in milliseconds
+    private const char TenantEnds = ':'; // which no tenant's name and no id has
+    private static readonly RedisKey Entries = "lrtmesh:{jobs}:open"; // [TENANT:]ID by the time at which it was added, in milliseconds
     private static readonly TimeSpan PollEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CreatedWithin = TimeSpan.FromMinutes(10);
 
     private readonly RedisLink _link;
-    private readonly JobStore _jobs;
+    private readonly TenantKeys _keys;
 
-    internal OpenJobs(RedisLink link, JobStore jobs) => (_link, _jobs) = (link, jobs);
+    internal OpenJobs(RedisLink link, TenantKeys keys) => (_link, _keys) = (link, keys);
 
-    /// <summary>Jobs that have not ended.</summary>
+    /// <summary>Jobs of this tenant that have not ended.</summary>
     /// <exception cref="LrtMeshException">Unavailable.</exception>
-    public Task<long> CountAsync(CancellationToken ct) => _link.RunAsync("the list of open jobs", db => db.SortedSetLengthAsync(Ids), ct);
-
-    /// <summary>Jobs for a worker, oldest first, as they come to be free; goes on until it is stopped.</summary>
-    /// <param name="worker">The worker's name, unlike that of any other.</param>
-    /// <param name="ct">Stops it.</param>
-    /// <exception cref="LrtMeshException">Unavailable.</exception>
-    public async IAsyncEnumerable<V1.MapJob> TakeAsync(string worker, [EnumeratorCancellation] CancellationToken ct)
+    public async Task<int> CountAsync(CancellationToken ct)
     {
-        await using var opened = await _link.ListenAsync("the list of open jobs", Opened, ct);
+        var entries = await _link.RunAsync("the list of open jobs", db => db.SortedSetRangeByRankAsync(Entries), ct);
+        return entries.Count(entry => Parse(entry).Tenant == _keys.Tenant);
+    }
+
+    /// <summary>Keeps up the lease.</summary>
+    /// <returns>False if the worker has the job no more.</returns>
+    /// <exception cref="LrtMeshException">Unavailable.</exception>
+    public Task<bool> KeepAsync(string id, string worker, CancellationToken ct) =>
+        IfHeldAsync(id, worker, transaction => transaction.KeyExpireAsync(LeaseKey(_keys, id), LeaseTime), ct);
+
+    /// <summary>Gives a job back, for whoever is free.</summary>
+    /// <exception cref="LrtMeshException">Unavailable.</exception>
+    public async Task ReleaseAsync(string id, string worker, CancellationToken ct)
+    {
+        await IfHeldAsync(id, worker, transaction => transaction.KeyDeleteAsync(LeaseKey(_keys, id)), ct);
+        _link.Notify(Opened);
+    }
+
+    internal static RedisKey LeaseKey(TenantKeys keys, string id) => $"{keys.Root}job:{{{id}}}:lease";
+
+    internal static Task<long> CountAllAsync(RedisLink link, CancellationToken ct) => link.RunAsync("the list of open jobs", db => db.SortedSetLengthAsync(Entries), ct);
+
+    internal static async IAsyncEnumerable<(TenantStore Store, V1.MapJob Job)> TakeAsync(
+        RedisLink link, Func<string, TenantStore> storeOf, string worker, [EnumeratorCancellation] CancellationToken ct)
+    {
+        await using var opened = await link.ListenAsync("the list of open jobs", Opened, ct);
         while (true)
         {
-            if (await TakeFirstAsync(worker, ct) is { } job)
+            if (await TakeFirstAsync(link, storeOf, worker, ct) is { } taken)
             {
-                yield return job;
+                yield return taken;
             }
             else
             {
@@ -47,67 +67,61 @@ public sealed class OpenJobs
         }
     }
 
-    /// <summary>Keeps up the lease.</summary>
-    /// <returns>False if the worker has the job no more.</returns>
-    /// <exception cref="LrtMeshException">Unavailable.</exception>
-    public Task<bool> KeepAsync(string id, string worker, CancellationToken ct) =>
-        IfHeldAsync(id, worker, transaction => transaction.KeyExpireAsync(LeaseKey(id), LeaseTime), ct);
-
-    /// <summary>Gives a job back, for whoever is free.</summary>
-    /// <exception cref="LrtMeshException">Unavailable.</exception>
-    public async Task ReleaseAsync(string id, string worker, CancellationToken ct)
-    {
-        await IfHeldAsync(id, worker, transaction => transaction.KeyDeleteAsync(LeaseKey(id)), ct);
-        _link.Notify(Opened);
-    }
-
-    internal static RedisKey LeaseKey(string id) => $"lrtmesh:job:{{{id}}}:lease";
-
     /// <summary>Adds a job; called before its record is written and again after.</summary>
     internal async Task AddAsync(string id, CancellationToken ct)
     {
         await _link.RunAsync(
-            What(id), db => db.SortedSetAddAsync(Ids, id, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), SortedSetWhen.NotExists), ct);
+            What(id), db => db.SortedSetAddAsync(Entries, EntryOf(id), DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), SortedSetWhen.NotExists), ct);
         _link.Notify(Opened);
     }
 
     /// <summary>Removes a job that has ended.</summary>
-    internal Task RemoveAsync(string id, CancellationToken ct) => _link.RunAsync(What(id), db => db.SortedSetRemoveAsync(Ids, id), ct);
+    internal Task RemoveAsync(string id, CancellationToken ct) => _link.RunAsync(What(id), db => db.SortedSetRemoveAsync(Entries, EntryOf(id)), ct);
 
-    private async Task<V1.MapJob?> TakeFirstAsync(string worker, CancellationToken ct)
+    private static async Task<(TenantStore Store, V1.MapJob Job)?> TakeFirstAsync(RedisLink link, Func<string, TenantStore> storeOf, string worker, CancellationToken ct)
     {
-        foreach (var entry in await _link.RunAsync("the list of open jobs", db => db.SortedSetRangeByRankWithScoresAsync(Ids), ct))
+        foreach (var entry in await link.RunAsync("the list of open jobs", db => db.SortedSetRangeByRankWithScoresAsync(Entries), ct))
         {
-            var id = (string)entry.Element!;
-            if (!await _link.RunAsync(What(id), db => db.StringSetAsync(LeaseKey(id), worker, LeaseTime, When.NotExists), ct))
+            var (tenant, id) = Parse(entry.Element);
+            var store = storeOf(tenant);
+            if (await store.Jobs.Open.TakeAsync(id, DateTimeOffset.FromUnixTimeMilliseconds((long)entry.Score), store.Jobs, worker, ct) is { } job)
             {
-                continue;
+                return (store, job);
             }
-
-            var job = await _jobs.FindAsync(id, ct);
-            if (job is not null && !JobStore.HasEnded(job))
-            {
-                return await _jobs.UpdateAsync(
-                    id,
-                    taken =>
-                    {
-                        taken.Attempts++;
-                        taken.StalledAttempts++;
-                        taken.Worker = worker;
-                        return taken;
-                    },
-                    ct);
-            }
-
-            // One that is not there may be about to be created.
-            if (job is not null || DateTimeOffset.FromUnixTimeMilliseconds((long)entry.Score) + CreatedWithin < DateTimeOffset.UtcNow)
-            {
-                await RemoveAsync(id, ct);
-            }
-
-            await IfHeldAsync(id, worker, transaction => transaction.KeyDeleteAsync(LeaseKey(id)), ct);
         }
 
+        return null;
+    }
+
+    private async Task<V1.MapJob?> TakeAsync(string id, DateTimeOffset added, JobStore jobs, string worker, CancellationToken ct)
+    {
+        if (!await _link.RunAsync(What(id), db => db.StringSetAsync(LeaseKey(_keys, id), worker, LeaseTime, When.NotExists), ct))
+        {
+            return null;
+        }
+
+        var job = await jobs.FindAsync(id, ct);
+        if (job is not null && !JobStore.HasEnded(job))
+        {
+            return await jobs.UpdateAsync(
+                id,
+                taken =>
+                {
+                    taken.Attempts++;
+                    taken.StalledAttempts++;
+                    taken.Worker = worker;
+                    return taken;
+                },
+                ct);
+        }
+
+        // One that is not there may be about to be created.
+        if (job is not null || added + CreatedWithin < DateTimeOffset.UtcNow)
+        {
+            await RemoveAsync(id, ct);
+        }
+
+        await IfHeldAsync(id, worker, transaction => transaction.KeyDeleteAsync(LeaseKey(_keys, id)), ct);
         return null;
     }
 
@@ -116,11 +130,20 @@ public sealed class OpenJobs
         db =>
         {
             var transaction = db.CreateTransaction();
-            transaction.AddCondition(Condition.StringEqual(LeaseKey(id), worker));
+            transaction.AddCondition(Condition.StringEqual(LeaseKey(_keys, id), worker));
             _ = change(transaction);
             return transaction.ExecuteAsync();
         },
         ct);
+
+    private string EntryOf(string id) => _keys.Tenant.Length == 0 ? id : $"{_keys.Tenant}{TenantEnds}{id}";
+
+    private static (string Tenant, string Id) Parse(RedisValue entry)
+    {
+        var text = (string)entry!;
+        var end = text.IndexOf(TenantEnds, StringComparison.Ordinal);
+        return end < 0 ? ("", text) : (text[..end], text[(end + 1)..]);
+    }
 
     private static string What(string id) => $"job \"{id}\"";
 }

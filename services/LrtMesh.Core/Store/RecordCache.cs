@@ -9,29 +9,29 @@ internal sealed class RecordCache<T>(long capacityBytes)
     private readonly LinkedList<Entry> _recent = new();
     private long _bytes;
 
-    /// <summary>The record last known under a name, whether or not it is still the stored one.</summary>
-    public T? Find(string name)
+    /// <summary>The record last known under a key, whether or not it is still the stored one.</summary>
+    public T? Find(string key)
     {
         lock (_lock)
         {
-            return Touch(name)?.Record;
+            return Touch(key)?.Record;
         }
     }
 
-    /// <summary>The record of a name if it is of this write.</summary>
-    public T? Find(string name, string write)
+    /// <summary>The record of a key if it is of this write.</summary>
+    public T? Find(string key, string write)
     {
         lock (_lock)
         {
-            return Touch(name) is { } entry && entry.Write == write ? entry.Record : null;
+            return Touch(key) is { } entry && entry.Write == write ? entry.Record : null;
         }
     }
 
-    public void Set(string name, string write, T record, long bytes)
+    public void Set(string key, string write, T record, long bytes)
     {
         lock (_lock)
         {
-            Drop(name);
+            Drop(key);
             if (bytes > capacityBytes)
             {
                 return;
@@ -39,25 +39,25 @@ internal sealed class RecordCache<T>(long capacityBytes)
 
             while (_bytes + bytes > capacityBytes)
             {
-                Drop(_recent.Last!.Value.Name);
+                Drop(_recent.Last!.Value.Key);
             }
 
-            _entries[name] = _recent.AddFirst(new Entry(name, write, record, bytes));
+            _entries[key] = _recent.AddFirst(new Entry(key, write, record, bytes));
             _bytes += bytes;
         }
     }
 
-    public void Remove(string name)
+    public void Remove(string key)
     {
         lock (_lock)
         {
-            Drop(name);
+            Drop(key);
         }
     }
 
-    private Entry? Touch(string name)
+    private Entry? Touch(string key)
     {
-        if (!_entries.TryGetValue(name, out var node))
+        if (!_entries.TryGetValue(key, out var node))
         {
             return null;
         }
@@ -67,14 +67,14 @@ internal sealed class RecordCache<T>(long capacityBytes)
         return node.Value;
     }
 
-    private void Drop(string name)
+    private void Drop(string key)
     {
-        if (_entries.Remove(name, out var node))
+        if (_entries.Remove(key, out var node))
         {
             _recent.Remove(node);
             _bytes -= node.Value.Bytes;
         }
     }
 
-    private sealed record Entry(string Name, string Write, T Record, long Bytes);
+    private sealed record Entry(string Key, string Write, T Record, long Bytes);
 }

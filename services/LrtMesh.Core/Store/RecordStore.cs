@@ -25,16 +25,18 @@ public abstract class RecordStore<TInfo, TRecord>
     private static readonly TimeSpan UnfinishedWriteExpires = TimeSpan.FromMinutes(10);
 
     private readonly RedisLink _link;
+    private readonly TenantKeys _keys;
     private readonly NameIndex _index;
     private readonly RecordCache<TRecord> _cache;
     private readonly MessageParser<TInfo> _parser = new(() => new TInfo());
 
-    private protected RecordStore(RedisLink link, string kind, long cacheBytes)
+    private protected RecordStore(RedisLink link, TenantKeys keys, string kind, RecordCache<TRecord> cache)
     {
         _link = link;
+        _keys = keys;
         Kind = kind;
-        _index = new NameIndex(link, kind, Order.Ascending);
-        _cache = new RecordCache<TRecord>(cacheBytes);
+        _index = new NameIndex(link, keys, kind, Order.Ascending);
+        _cache = cache;
     }
 
     private string Kind { get; }
@@ -92,7 +94,7 @@ public abstract class RecordStore<TInfo, TRecord>
             {
                 await _index.AddAsync(name, ct);
                 var stored = Compose(info, arrays);
-                _cache.Set(name, write, stored, payload.Length);
+                _cache.Set(HeaderKey(name), write, stored, payload.Length);
                 return stored;
             }
 
@@ -111,7 +113,7 @@ public abstract class RecordStore<TInfo, TRecord>
         {
             return await ReadAsync(name, ct);
         }
-        catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable && _cache.Find(name) is { } cached)
+        catch (LrtMeshException e) when (e.Reason == ErrorReason.Unavailable && _cache.Find(HeaderKey(name)) is { } cached)
         {
             StoreMetrics.LookedUp(Kind, "stale");
             return cached;
@@ -129,7 +131,7 @@ public abstract class RecordStore<TInfo, TRecord>
             prefix,
             pageSize,
             pageToken,
-            HeaderKey,
+            name => HeaderKey(name),
             async name =>
             {
                 var values = await FieldsAsync(name, ct);
@@ -147,14 +149,14 @@ public abstract class RecordStore<TInfo, TRecord>
             var before = await FieldsAsync(name, ct);
             if (IsAbsent(before))
             {
-                _cache.Remove(name);
+                _cache.Remove(HeaderKey(name));
                 await _index.RemoveAsync(name, HeaderKey(name), ct);
                 throw Absent(name);
             }
 
             if (await CommitAsync(name, before, [], header: null, ct))
             {
-                _cache.Remove(name);
+                _cache.Remove(HeaderKey(name));
                 await _index.RemoveAsync(name, HeaderKey(name), ct);
                 return;
             }
@@ -171,12 +173,12 @@ public abstract class RecordStore<TInfo, TRecord>
             var values = await FieldsAsync(name, ct);
             if (IsAbsent(values))
             {
-                _cache.Remove(name);
+                _cache.Remove(HeaderKey(name));
                 throw Absent(name);
             }
 
             var header = HeaderFrom(name, values);
-            if (_cache.Find(name, header.Write) is { } cached)
+            if (_cache.Find(HeaderKey(name), header.Write) is { } cached)
             {
                 StoreMetrics.LookedUp(Kind, "hit");
                 return cached;
@@ -187,7 +189,7 @@ public abstract class RecordStore<TInfo, TRecord>
             {
                 var record = Compose(info, arrays);
                 StoreMetrics.LookedUp(Kind, "miss");
-                _cache.Set(name, header.Write, record, header.Length);
+                _cache.Set(HeaderKey(name), header.Write, record, header.Length);
                 return record;
             }
 
@@ -293,10 +295,10 @@ public abstract class RecordStore<TInfo, TRecord>
 
     private static bool IsAbsent(RedisValue[] values) => values.All(value => value.IsNull);
 
-    private RedisKey HeaderKey(string name) => $"lrtmesh:{Kind}:{{{name}}}";
+    private string HeaderKey(string name) => $"{_keys.Root}{Kind}:{{{name}}}";
 
     private RedisKey[] PieceKeys(string name, string write, int count) =>
-        [.. Enumerable.Range(0, count).Select(i => (RedisKey)string.Create(CultureInfo.InvariantCulture, $"lrtmesh:{Kind}:{{{name}}}:{write}:{i}"))];
+        [.. Enumerable.Range(0, count).Select(i => (RedisKey)string.Create(CultureInfo.InvariantCulture, $"{_keys.Root}{Kind}:{{{name}}}:{write}:{i}"))];
 
     private string What(string name) => $"{Kind} \"{name}\"";
 

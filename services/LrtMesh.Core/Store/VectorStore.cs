@@ -6,10 +6,8 @@ namespace LrtMesh.Core.Store;
 /// <summary>Steering vectors in Redis.</summary>
 public sealed class VectorStore : RecordStore<V1.Vector, SteeringVector>
 {
-    private const long CacheBytes = 32L << 20;
-
-    internal VectorStore(RedisLink link)
-        : base(link, "vector", CacheBytes)
+    internal VectorStore(RedisLink link, TenantKeys keys, RecordCache<SteeringVector> cache)
+        : base(link, keys, "vector", cache)
     {
     }
 

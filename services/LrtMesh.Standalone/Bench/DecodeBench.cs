@@ -155,7 +155,8 @@ internal static class DecodeBench
                 var elements = Enumerable.Range(0, config.Width).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray();
                 return Task.FromResult(SteeringVector.Create(new Vector { Name = name, Model = Name, Layer = uint.Parse(name, CultureInfo.InvariantCulture) }, elements));
             },
-            (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"));
+            (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
+            new MappedVectors());
         return SteeringPlan.ResolveAsync(steerings, "steering", model, config.Context, vectors, CancellationToken.None).GetAwaiter().GetResult();
     }
 

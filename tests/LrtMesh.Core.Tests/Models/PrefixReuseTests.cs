@@ -70,6 +70,25 @@ public sealed class PrefixReuseTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task Another_tenant_does_not_find_what_was_read_of_a_prompt()
+    {
+        var prompt = Prompts()[0];
+        var none = _warm.PrefixTensors;
+        var first = await RunAsync("a");
+        Assert.Equal(none + 1, _warm.PrefixTensors);
+        Assert.Equal(first, await RunAsync("a")); // found
+        Assert.Equal(none + 1, _warm.PrefixTensors);
+        Assert.Equal(first, await RunAsync("b"));
+        Assert.Equal(none + 2, _warm.PrefixTensors);
+        Assert.Equal(first, await RunAsync(""));
+        Assert.Equal(none + 3, _warm.PrefixTensors);
+
+        async Task<int[]> RunAsync(string tenant) => (await Read(_warm.Generate(
+            new GenerationRequest(prompt, SamplingOptions.Greedy, MaxTokens: 4, IgnoreEndOfSequence: true, SteeringPlan.None) { Tenant = tenant },
+            TestContext.Current.CancellationToken))).Ids;
+    }
+
     /// <summary>Prompts that begin alike and go on differently, of several lengths.</summary>
     private static int[][] Prompts()
     {

@@ -15,3 +15,7 @@ public sealed class RedisRecordTests(StoreFixture<RedisServerProcess> fixture) :
 public sealed class RedisJobTests(StoreFixture<RedisServerProcess> fixture) : JobSuite<RedisServerProcess>(fixture);
 
 public sealed class RedisOutageTests(StoreFixture<RedisServerProcess> fixture) : OutageSuite<RedisServerProcess>(fixture);
+
+public sealed class GarnetTenantTests(StoreFixture<EmbeddedStoreProcess> fixture) : TenantSuite<EmbeddedStoreProcess>(fixture);
+
+public sealed class RedisTenantTests(StoreFixture<RedisServerProcess> fixture) : TenantSuite<RedisServerProcess>(fixture);

@@ -197,15 +197,15 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
     /// <summary>Takes jobs, and ends those of other tests, until this one comes.</summary>
     private async Task<V1.MapJob> TakeAsync(string worker, string id)
     {
-        await foreach (var job in Store.Jobs.Open.TakeAsync(worker, Ct))
+        await foreach (var (tenant, job) in Store.TakeJobsAsync(worker, Ct))
         {
             if (job.Id == id)
             {
                 return job;
             }
 
-            await Store.Jobs.Open.ReleaseAsync(job.Id, worker, Ct);
-            await SetStateAsync(job.Id, V1.JobState.Cancelled);
+            await tenant.Jobs.Open.ReleaseAsync(job.Id, worker, Ct);
+            await tenant.Jobs.UpdateAsync(job.Id, other => new V1.MapJob(other) { State = V1.JobState.Cancelled }, Ct);
         }
 
         throw new InvalidOperationException("there are always more jobs");
