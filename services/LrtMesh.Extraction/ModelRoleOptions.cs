@@ -44,7 +44,7 @@ public sealed record ModelRoleOptions : RoleOptions
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
-    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
+    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, the store (<see cref="StoreSettings"/>), <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
     /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c>, <c>deterministic</c>,
     /// and what <see cref="AccessOptions"/> has.
     /// </summary>
@@ -66,7 +66,7 @@ public sealed record ModelRoleOptions : RoleOptions
             OpsPort = settings.OpsPort(),
             Otlp = settings.Otlp(),
             LogFormat = settings.LogFormat(),
-            Redis = settings.Required("redis", "the store as HOST:PORT"),
+            Redis = settings.Store(),
             Access = AccessOptions.From(settings, settings.Address()),
             Models = [.. models.OfType<ModelSource>()],
             Serving = new ServingOptions

@@ -19,7 +19,7 @@ public sealed record MappingOptions : RoleOptions
     public string? TextRoot { get; init; }
 
     /// <summary>
-    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, <c>redis</c>, <c>endpoints</c> (URLs, separated by commas), <c>text-root</c>, and what
+    /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, the store (<see cref="StoreSettings"/>), <c>endpoints</c> (URLs, separated by commas), <c>text-root</c>, and what
     /// <see cref="AccessOptions"/> and <see cref="PeerOptions"/> have.
     /// </summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
@@ -45,7 +45,7 @@ public sealed record MappingOptions : RoleOptions
             OpsPort = settings.OpsPort(),
             Otlp = settings.Otlp(),
             LogFormat = settings.LogFormat(),
-            Redis = settings.Required("redis", "the store as HOST:PORT"),
+            Redis = settings.Store(),
             Access = AccessOptions.From(settings, settings.Address()),
             Peers = PeerOptions.From(settings, endpoints),
             Endpoints = () => endpoints,

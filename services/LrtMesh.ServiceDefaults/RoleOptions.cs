@@ -1,4 +1,5 @@
 using System.Net;
+using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults.Access;
 using LrtMesh.ServiceDefaults.Telemetry;
 
@@ -22,8 +23,8 @@ public record RoleOptions
     /// <summary>How to write the log; default is lines for people.</summary>
     public LogFormat LogFormat { get; init; }
 
-    /// <summary>The store: HOST:PORT, or a configuration of StackExchange.Redis.</summary>
-    public required string Redis { get; init; }
+    /// <summary>The store.</summary>
+    public required StoreOptions Redis { get; init; }
 
     /// <summary>Who may call it, and over what.</summary>
     public AccessOptions Access { get; init; } = new();

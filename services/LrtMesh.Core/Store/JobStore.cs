@@ -181,9 +181,10 @@ public sealed class JobStore
             return null;
         }
 
+        RecordHeader.RefuseNewer(values[0], Schema, What(id));
         if (!values[0].TryParse(out int schema) || schema != Schema)
         {
-            throw Damaged(id, $"its schema version is {values[0]}, and this build reads {Schema}");
+            throw Damaged(id, $"its schema version is {values[0]}, which never was");
         }
 
         var bytes = (byte[]?)values[2] ?? [];

@@ -20,18 +20,24 @@ public sealed partial class MeshStore : TenantStore, IAsyncDisposable
     public string Durability { get; }
 
     /// <summary>Connects. A connection that breaks later comes back by itself.</summary>
-    /// <param name="configuration">HOST:PORT, or a configuration of StackExchange.Redis.</param>
+    /// <param name="options">Where it is.</param>
     /// <param name="logger">Hears of the connection's loss and return.</param>
     /// <param name="ct">Stops the wait.</param>
-    /// <exception cref="LrtMeshException">InvalidArgument: the configuration; Unavailable: no server answers there.</exception>
-    public static async Task<MeshStore> ConnectAsync(string configuration, ILogger<MeshStore> logger, CancellationToken ct)
+    /// <exception cref="LrtMeshException">InvalidArgument: the configuration; Unavailable: no server answers there, or none that takes writes;
+    /// FailedPrecondition: a full server would throw records away.</exception>
+    public static async Task<MeshStore> ConnectAsync(StoreOptions options, ILogger<MeshStore> logger, CancellationToken ct)
     {
-        var link = await RedisLink.ConnectAsync(configuration, logger, ct);
+        var link = await RedisLink.ConnectAsync(options, logger, ct);
         try
         {
-            var store = new MeshStore(link, new RecordCaches(), await link.DurabilityAsync(ct));
-            LogConnected(logger, store.Durability);
-            return store;
+            var promises = await link.PromisesAsync(ct);
+            LogConnected(logger, promises.Durability);
+            if (promises.Eviction is { } policy)
+            {
+                LogEviction(logger, policy);
+            }
+
+            return new MeshStore(link, new RecordCaches(), promises.Durability);
         }
         catch
         {
@@ -74,4 +80,7 @@ public sealed partial class MeshStore : TenantStore, IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Connected to the store: {Durability}")]
     private static partial void LogConnected(ILogger logger, string durability);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The store, when it is full, throws away what is kept for a time (maxmemory-policy {Policy}): requests and moments of jobs, and writes under way. Set it to noeviction")]
+    private static partial void LogEviction(ILogger logger, string policy);
 }

@@ -100,7 +100,18 @@ public sealed class OpenJobs
             return null;
         }
 
-        var job = await jobs.FindAsync(id, ct);
+        V1.MapJob? job;
+        try
+        {
+            job = await jobs.FindAsync(id, ct);
+        }
+        catch (LrtMeshException e) when (e.Reason is ErrorReason.DataLoss or ErrorReason.FailedPrecondition)
+        {
+            // Damaged, or for a newer worker: it holds up no other job.
+            await IfHeldAsync(id, worker, transaction => transaction.KeyDeleteAsync(LeaseKey(_keys, id)), ct);
+            return null;
+        }
+
         if (job is not null && !JobStore.HasEnded(job))
         {
             return await jobs.UpdateAsync(

@@ -48,7 +48,7 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         }
         else if (schema != Schema)
         {
-            fault = $"its schema version is {schema}, and this build reads {Schema}";
+            fault = $"its schema version is {schema}, which never was"; // a newer one is refused before
         }
         else if (values.Any(value => value.IsNull) || !ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out _)
             || !Guid.TryParseExact(values[1], "N", out _))
@@ -71,6 +71,20 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         }
 
         return null;
+    }
+
+    /// <summary>Refuses what a newer build has written: it can be neither read, nor replaced or deleted with all that belongs to it.</summary>
+    /// <param name="schema">The record's schema version.</param>
+    /// <param name="known">The highest that is read here.</param>
+    /// <param name="what">The record, for the error.</param>
+    /// <exception cref="LrtMeshException">FailedPrecondition.</exception>
+    public static void RefuseNewer(RedisValue schema, int known, string what)
+    {
+        if (schema.TryParse(out int version) && version > known)
+        {
+            throw new LrtMeshException(
+                ErrorReason.FailedPrecondition, $"{what} in the store was written by a newer version of LrtMesh (record schema {version}, and this one knows {known}): upgrade this role");
+        }
     }
 
     /// <summary>Version that a replacement counts up from, also where the header is damaged; 0 if there is none.</summary>

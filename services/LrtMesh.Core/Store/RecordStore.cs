@@ -60,7 +60,7 @@ public abstract class RecordStore<TInfo, TRecord>
     /// <summary>Stores a record under its name, replacing what is there. When this returns the write is acknowledged.</summary>
     /// <returns>The record with the version and the time that were set.</returns>
     /// <exception cref="LrtMeshException">InvalidArgument: the name or a size; Unavailable: Redis does not answer, and the write may or may
-    /// not have been done; ResourceExhausted: Redis is full.</exception>
+    /// not have been done; ResourceExhausted: Redis is full; FailedPrecondition: what it would replace is of a newer schema.</exception>
     public async Task<TRecord> PutAsync(TRecord record, CancellationToken ct)
     {
         var given = Check(record);
@@ -105,7 +105,7 @@ public abstract class RecordStore<TInfo, TRecord>
     }
 
     /// <summary>Reads a record. With Redis gone, the one last read under this name is served from memory.</summary>
-    /// <exception cref="LrtMeshException">InvalidArgument: the name; NotFound; DataLoss: the record is damaged; Unavailable.</exception>
+    /// <exception cref="LrtMeshException">InvalidArgument: the name; NotFound; DataLoss: the record is damaged; FailedPrecondition: of a newer schema; Unavailable.</exception>
     public async Task<TRecord> GetAsync(string name, CancellationToken ct)
     {
         RecordName.Check(name, "name");
@@ -272,8 +272,13 @@ public abstract class RecordStore<TInfo, TRecord>
             },
             ct);
 
-    private Task<RedisValue[]> FieldsAsync(string name, CancellationToken ct) =>
-        _link.RunAsync(What(name), db => db.HashGetAsync(HeaderKey(name), RecordHeader.Fields), ct);
+    /// <exception cref="LrtMeshException">FailedPrecondition: of a newer schema; Unavailable.</exception>
+    private async Task<RedisValue[]> FieldsAsync(string name, CancellationToken ct)
+    {
+        var values = await _link.RunAsync(What(name), db => db.HashGetAsync(HeaderKey(name), RecordHeader.Fields), ct);
+        RecordHeader.RefuseNewer(values[0], RecordHeader.Schema, What(name));
+        return values;
+    }
 
     private RecordHeader HeaderFrom(string name, RedisValue[] values) =>
         RecordHeader.Parse(values, out var fault) ?? throw Damaged(name, fault!);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Security.Cryptography;
 using LrtMesh.Core.Telemetry;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
@@ -25,30 +26,9 @@ internal sealed partial class RedisLink : IAsyncDisposable
     }
 
     /// <exception cref="LrtMeshException">Unavailable: nothing answers; InvalidArgument: the configuration cannot be read.</exception>
-    public static async Task<RedisLink> ConnectAsync(string configuration, ILogger logger, CancellationToken ct)
+    public static async Task<RedisLink> ConnectAsync(StoreOptions store, ILogger logger, CancellationToken ct)
     {
-        ConfigurationOptions options;
-        try
-        {
-            options = ConfigurationOptions.Parse(Defaults + configuration);
-        }
-        catch (ArgumentException e)
-        {
-            throw LrtMeshException.Invalid("redis", $"must be HOST:PORT or a configuration of StackExchange.Redis: {e.Message}");
-        }
-
-        if (options.EndPoints.Count == 0)
-        {
-            throw LrtMeshException.Invalid("redis", "must name a server, as HOST:PORT");
-        }
-
-        // With no connection a command fails at once: what is in memory must go on serving without a wait at each request.
-        options.BacklogPolicy = BacklogPolicy.FailFast;
-        options.ReconnectRetryPolicy = new LinearRetry(500);
-        options.AbortOnConnectFail = true;
-        // CONFIG GET alone needs it (see Durability); nothing here changes a server.
-        options.AllowAdmin = true;
-
+        var options = OptionsOf(store);
         var address = string.Join(", ", options.EndPoints.Select(Written));
         try
         {
@@ -57,12 +37,69 @@ internal sealed partial class RedisLink : IAsyncDisposable
             connections.ConnectionRestored += (_, _) => LogBack(logger, address);
             return new RedisLink(connections, address);
         }
-        catch (RedisException e)
+        catch (Exception e) when (e is RedisException or RedisTimeoutException)
         {
             throw new LrtMeshException(
                 ErrorReason.Unavailable,
-                $"Redis at {address} cannot be reached: check that it runs there, that this machine may connect, and its password and TLS ({e.Message})",
+                $"Redis at {address} cannot be reached: check that it runs there, that this machine may connect, and its user, password and TLS ({e.Message})",
                 e);
+        }
+    }
+
+    /// <summary>What StackExchange.Redis is told. No error repeats what the configuration holds: it may be a password.</summary>
+    private static ConfigurationOptions OptionsOf(StoreOptions store)
+    {
+        const string Form = "must be HOST:PORT or a configuration of StackExchange.Redis: servers, and after them settings, all separated by commas";
+        ConfigurationOptions options;
+        try
+        {
+            options = ConfigurationOptions.Parse(Defaults + store.Redis);
+        }
+        catch (ArgumentException)
+        {
+            throw LrtMeshException.Invalid("redis", Form);
+        }
+
+        if (options.EndPoints.Count == 0)
+        {
+            throw LrtMeshException.Invalid("redis", "must name a server, as HOST:PORT");
+        }
+
+        // What follows a comma in a password would be taken for a server, and named.
+        if (store.Redis.Split(',').SkipWhile(part => !part.Contains('=', StringComparison.Ordinal)).Any(part => !part.Contains('=', StringComparison.Ordinal)))
+        {
+            throw LrtMeshException.Invalid("redis", $"{Form}; a password that holds a comma belongs in a file (redis-password-file)");
+        }
+
+        Use("redis-password-file", store.PasswordFile, file => options.Password = File.ReadAllText(file).TrimEnd('\r', '\n'));
+        Use("redis-ca", store.CaFile, options.TrustIssuer);
+        Use("redis-cert", store.CertificateFile, file => options.SetUserPemCertificate(file, store.KeyFile));
+        options.Ssl |= store.CaFile is not null || store.CertificateFile is not null;
+        // With no connection a command fails at once: what is in memory must go on serving without a wait at each request.
+        options.BacklogPolicy = BacklogPolicy.FailFast;
+        options.ReconnectRetryPolicy = new LinearRetry(500);
+        options.AbortOnConnectFail = true;
+        // CONFIG GET and INFO need it (see ServerPromises); nothing here changes a server.
+        options.AllowAdmin = true;
+        // The library's own key and channel: none, and one that a user with rights to ours alone may hear.
+        options.TieBreaker = "";
+        options.ConfigurationChannel = "lrtmesh:configuration";
+        return options;
+
+        static void Use(string field, string? file, Action<string> use)
+        {
+            try
+            {
+                if (file is not null)
+                {
+                    File.OpenRead(file).Dispose(); // its errors name the file
+                    use(file);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+            {
+                throw LrtMeshException.Invalid(field, $"cannot be read: {e.Message}");
+            }
         }
     }
 
@@ -107,35 +144,26 @@ internal sealed partial class RedisLink : IAsyncDisposable
         }
     }
 
-    /// <summary>What survives a crash of the server, in words.</summary>
-    public async Task<string> DurabilityAsync(CancellationToken ct)
+    /// <summary>What the servers promise to keep.</summary>
+    /// <exception cref="LrtMeshException">Unavailable: none of them takes writes; FailedPrecondition: one throws away what it is to keep.</exception>
+    public async Task<ServerPromises> PromisesAsync(CancellationToken ct)
     {
-        try
+        IServer[] primaries = [.. _connections.GetServers().Where(server => server.IsConnected && !server.IsReplica)];
+        if (primaries.Length == 0)
         {
-            var server = _connections.GetServers().First(server => server.IsConnected && !server.IsReplica);
-            var append = await ConfigAsync(server, "appendonly", ct);
-            var sync = await ConfigAsync(server, "appendfsync", ct);
-            return (append, sync) switch
-            {
-                ("yes", "always") => "every acknowledged write is on disk (appendonly yes, appendfsync always)",
-                ("yes", "everysec") => "a crash can lose about the last second of acknowledged writes (appendonly yes, appendfsync everysec)",
-                ("yes", "no") => "a crash of the machine can lose acknowledged writes (appendonly yes, appendfsync no)",
-                ("yes", _) => "writes go to an append-only file; the server does not say when it reaches the disk (appendonly yes)",
-                ("no", _) => "a crash loses every acknowledged write since the last snapshot (appendonly no)",
-                _ => "unknown: the server does not say whether it keeps an append-only file",
-            };
+            throw ReadOnly("the store", inner: null);
         }
-        catch (Exception e) when (e is RedisException or RedisTimeoutException or InvalidOperationException)
-        {
-            return "unknown: the server does not allow CONFIG GET";
-        }
+
+        var promises = await ServerPromises.ReadAsync(primaries, ct);
+        return promises.EvictsAll
+            ? throw new LrtMeshException(
+                ErrorReason.FailedPrecondition,
+                $"Redis at {_address} throws any key away when it is full (maxmemory-policy {promises.Eviction}), vectors and maps among them: set maxmemory-policy to noeviction")
+            : promises;
     }
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => _connections.DisposeAsync();
-
-    private static async Task<string?> ConfigAsync(IServer server, string setting, CancellationToken ct) =>
-        (await server.ConfigGetAsync(setting).WaitAsync(ct)).Select(pair => pair.Value).FirstOrDefault();
 
     private LrtMeshException Translate(string what, Exception e) => e switch
     {
@@ -143,12 +171,21 @@ internal sealed partial class RedisLink : IAsyncDisposable
             new(ErrorReason.DataLoss, $"{what} in the store is damaged: another kind of value lies under its key in Redis at {_address}", e),
         RedisServerException when e.Message.StartsWith("OOM", StringComparison.Ordinal) =>
             new(ErrorReason.ResourceExhausted, $"{what}: Redis at {_address} is full: raise its maxmemory or delete what is not needed", e),
+        RedisServerException when e.Message.StartsWith("READONLY", StringComparison.Ordinal) => ReadOnly(what, e),
         RedisServerException =>
             new(ErrorReason.Unavailable, $"{what}: Redis at {_address} refuses: {e.Message}", e) { RetryAfter = TimeSpan.FromSeconds(1) },
+        RedisConnectionException when _connections.GetServers().Where(server => server.IsConnected).ToArray() is { Length: > 0 } connected && connected.All(server => server.IsReplica) =>
+            ReadOnly(what, e),
         _ => new(ErrorReason.Unavailable, $"{what}: Redis at {_address} does not answer: check that it runs and can be reached", e)
         {
             RetryAfter = TimeSpan.FromSeconds(1),
         },
+    };
+
+    private LrtMeshException ReadOnly(string what, Exception? inner) => new(
+        ErrorReason.Unavailable, $"{what}: Redis at {_address} is a replica, which takes no writes: name the primary, or with Sentinel its serviceName", inner)
+    {
+        RetryAfter = TimeSpan.FromSeconds(1),
     };
 
     private static string Written(EndPoint endPoint) => endPoint switch

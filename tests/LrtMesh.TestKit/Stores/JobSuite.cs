@@ -159,6 +159,22 @@ public abstract class JobSuite<TServer>(StoreFixture<TServer> fixture) : MeshSto
         await SetStateAsync(id, V1.JobState.Succeeded);
     }
 
+    [Theory]
+    [InlineData("schema", "2", ErrorReason.FailedPrecondition)]
+    [InlineData("digest", "sha256:0", ErrorReason.DataLoss)]
+    public async Task A_job_that_cannot_be_read_holds_up_no_other(string field, string value, ErrorReason reason)
+    {
+        var first = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
+        var second = (await Store.Jobs.CreateAsync(Pending(), new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct)).Id;
+        await using var raw = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync(Server.Address);
+        await raw.GetDatabase().HashSetAsync($"lrtmesh:job:{{{first}}}", field, value);
+
+        await FailsAsync(reason, first, () => Store.Jobs.GetAsync(first, Ct));
+        Assert.Equal(second, (await TakeAsync("worker", second)).Id);
+        await SetStateAsync(second, V1.JobState.Succeeded);
+        await raw.GetDatabase().KeyDeleteAsync($"lrtmesh:job:{{{first}}}");
+    }
+
     [Fact]
     public async Task A_job_s_files_are_whole_and_written_by_the_worker_that_has_it()
     {

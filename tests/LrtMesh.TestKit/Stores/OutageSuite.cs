@@ -93,6 +93,46 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
     }
 
     [Fact]
+    public async Task A_server_that_hangs_is_given_up_soon_and_used_again_when_it_goes_on()
+    {
+        await using var server = new TServer();
+        await server.StartAsync();
+        await using var store = await MeshStore.ConnectAsync($"{server.Address},asyncTimeout=500", NullLogger<MeshStore>.Instance, Ct);
+        var known = await store.Vectors.PutAsync(StoreSamples.Vector("known"), Ct);
+        await server.PauseAsync();
+        Assert.Equal(known.Elements, (await SoonAsync(() => store.Vectors.GetAsync("known", Ct))).Elements);
+        await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.PutAsync(StoreSamples.Vector("other"), Ct)));
+
+        await server.ResumeAsync();
+        var clock = Stopwatch.StartNew();
+        while (!await AnswersAsync(store))
+        {
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(20), "the client did not connect again");
+            await Task.Delay(100, Ct);
+        }
+
+        Assert.Equal(StoreSamples.Vector("other", 2).Elements, (await store.Vectors.PutAsync(StoreSamples.Vector("other", 2), Ct)).Elements);
+    }
+
+    [Fact]
+    public async Task What_was_flushed_is_gone_and_not_served_from_memory()
+    {
+        await using var server = new TServer();
+        await server.StartAsync();
+        await using var store = await ConnectAsync(server);
+        await store.Vectors.PutAsync(StoreSamples.Vector("v"), Ct);
+        var job = await store.Jobs.CreateAsync(new V1.MapJob { Map = "m", State = V1.JobState.Pending }, new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct);
+        await using var raw = await StackExchange.Redis.ConnectionMultiplexer.ConnectAsync($"{server.Address},allowAdmin=true");
+        await raw.GetServers()[0].FlushAllDatabasesAsync();
+
+        await FailsAsync(ErrorReason.NotFound, "\"v\"", () => store.Vectors.GetAsync("v", Ct));
+        Assert.Empty((await store.Vectors.ListAsync("", 0, "", Ct)).Items);
+        await FailsAsync(ErrorReason.NotFound, job.Id, () => store.Jobs.GetAsync(job.Id, Ct));
+        Assert.Equal(0, await store.Jobs.Open.CountAsync(Ct));
+        Assert.Equal(1ul, (await store.Vectors.PutAsync(StoreSamples.Vector("v", 2), Ct)).Info.Version);
+    }
+
+    [Fact]
     public async Task An_address_where_nothing_answers_is_named()
     {
         await using var server = new TServer();

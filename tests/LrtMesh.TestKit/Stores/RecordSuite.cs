@@ -160,7 +160,7 @@ public abstract class RecordSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
     [InlineData("a piece too short", "piece 0")]
     [InlineData("a piece too long", "piece 0")]
     [InlineData("no piece", "missing")]
-    [InlineData("another schema", "schema version is 9")]
+    [InlineData("another schema", "schema version is 0")]
     [InlineData("no schema", "schema version")]
     [InlineData("another length", "do not fit the widths")]
     [InlineData("a huge length", "length")]
@@ -181,7 +181,7 @@ public abstract class RecordSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
             case "a piece too short": await database.StringSetAsync(piece, bytes[..^4]); break;
             case "a piece too long": await database.StringSetAsync(piece, (byte[])[.. bytes, 0, 0, 0, 0]); break;
             case "no piece": await database.KeyDeleteAsync(piece); break;
-            case "another schema": await database.HashSetAsync(header, "schema", 9); break;
+            case "another schema": await database.HashSetAsync(header, "schema", 0); break;
             case "no schema": await database.HashDeleteAsync(header, "schema"); break;
             case "another length": await database.HashSetAsync(header, "length", bytes.Length * 2); break;
             case "a huge length": await database.HashSetAsync(header, [new("length", 1L << 50), new("pieces", 1L << 28)]); break;
@@ -204,6 +204,32 @@ public abstract class RecordSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
             await other.Vectors.PutAsync(StoreSamples.Vector(name, 2), Ct);
             Assert.Equal(2ul, (await other.Vectors.GetAsync(name, Ct)).Info.Version);
         }
+    }
+
+    [Fact]
+    public async Task A_record_of_a_newer_version_is_left_alone_and_says_so()
+    {
+        var name = Prefix + "v";
+        await Store.Vectors.PutAsync(StoreSamples.Vector(name), Ct);
+        var database = await RawAsync();
+        await database.HashSetAsync(HeaderKey("vector", name), "schema", 2);
+        var before = await database.HashGetAllAsync(HeaderKey("vector", name));
+
+        Func<Task>[] all =
+        [
+            () => Store.Vectors.GetAsync(name, Ct), () => Store.Vectors.PutAsync(StoreSamples.Vector(name, 2), Ct),
+            () => Store.Vectors.DeleteAsync(name, Ct), () => Store.Vectors.ListAsync(Prefix, 0, "", Ct),
+        ];
+        foreach (var call in all)
+        {
+            await FailsAsync(ErrorReason.FailedPrecondition, "newer version of LrtMesh (record schema 2, and this one knows 1)", call);
+        }
+
+        Assert.Equal(before, await database.HashGetAllAsync(HeaderKey("vector", name)));
+        // All that belongs to it is there as well.
+        await database.HashSetAsync(HeaderKey("vector", name), "schema", 1);
+        await using var other = await ConnectAsync(Server);
+        Assert.Equal(StoreSamples.Vector(name).Elements, (await other.Vectors.GetAsync(name, Ct)).Elements);
     }
 
     /// <summary>The server without LrtMesh's client before it.</summary>

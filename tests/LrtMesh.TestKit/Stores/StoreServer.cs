@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using StackExchange.Redis;
 
 namespace LrtMesh.TestKit.Stores;
 
@@ -67,6 +66,12 @@ public abstract class StoreServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Stops it without ending it: it answers nothing, and its connections stay.</summary>
+    public Task PauseAsync() => SignalAsync("STOP");
+
+    /// <summary>Lets it go on.</summary>
+    public Task ResumeAsync() => SignalAsync("CONT");
+
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
@@ -75,21 +80,33 @@ public abstract class StoreServer : IAsyncDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
+    /// <summary>Whether it answers PING, as one that still reads its files does not.</summary>
     private async Task<bool> AnswersAsync()
     {
         try
         {
-            await using var connection = await ConnectionMultiplexer.ConnectAsync($"{Address},connectTimeout=1000,connectRetry=1");
-            await connection.GetDatabase().KeyExistsAsync("ready");
-            return true;
+            using var client = new TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, _port).WaitAsync(TimeSpan.FromSeconds(1));
+            var stream = client.GetStream();
+            await stream.WriteAsync("*1\r\n$4\r\nPING\r\n"u8.ToArray());
+            var answer = new byte[7];
+            await stream.ReadExactlyAsync(answer).AsTask().WaitAsync(TimeSpan.FromSeconds(1));
+            return answer.AsSpan().SequenceEqual("+PONG\r\n"u8) || answer.AsSpan().SequenceEqual("-NOAUTH"u8);
         }
-        catch (Exception e) when (e is RedisException or RedisTimeoutException)
+        catch (Exception e) when (e is SocketException or IOException or TimeoutException)
         {
             return false;
         }
     }
 
-    private static int FreePort()
+    private async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", _process!.Id.ToString(CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync();
+    }
+
+    /// <summary>A port that is free just now.</summary>
+    public static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();

@@ -1,0 +1,24 @@
+namespace LrtMesh.Core.Store;
+
+/// <summary>Where the store is, and how it is reached.</summary>
+/// <param name="Redis">HOST:PORT, or a configuration of StackExchange.Redis, such as <c>HOST:PORT,ssl=true,user=NAME</c>; with Sentinel <c>SENTINEL:PORT,serviceName=NAME</c>.</param>
+public sealed record StoreOptions(string Redis)
+{
+    /// <summary>File that holds the password, so that it is in no command line and no environment; null: it is in <see cref="Redis"/>, or there is none.</summary>
+    public string? PasswordFile { get; init; }
+
+    /// <summary>PEM of the authority that the server's certificate is from; null: those that the system trusts.</summary>
+    public string? CaFile { get; init; }
+
+    /// <summary>PEM of the certificate that is shown to the server; null: none is.</summary>
+    public string? CertificateFile { get; init; }
+
+    /// <summary>PEM of its key.</summary>
+    public string? KeyFile { get; init; }
+
+    /// <summary>A store that <see cref="Redis"/> says all of.</summary>
+    public static implicit operator StoreOptions(string redis) => new(redis);
+
+    /// <summary>Where it is, without what it says of passwords.</summary>
+    public override string ToString() => $"{nameof(StoreOptions)} ({Redis.Split(',')[0]})";
+}

@@ -1,0 +1,22 @@
+using LrtMesh.Core.Store;
+using LrtMesh.ServiceDefaults.Access;
+
+namespace LrtMesh.ServiceDefaults;
+
+/// <summary>A role's settings of its store.</summary>
+public static class StoreSettings
+{
+    /// <summary>Reads <c>redis</c>, <c>redis-password-file</c>, <c>redis-ca</c>, <c>redis-cert</c> and <c>redis-key</c>.</summary>
+    /// <param name="settings">The settings; what is wrong is noted there.</param>
+    public static StoreOptions Store(this RoleSettings settings)
+    {
+        var certificate = AccessOptions.Pair(settings, "redis-cert", "redis-key");
+        return new StoreOptions(settings.Required("redis", "the store as HOST:PORT"))
+        {
+            PasswordFile = settings.Optional("redis-password-file"),
+            CaFile = settings.Optional("redis-ca"),
+            CertificateFile = certificate?.Certificate,
+            KeyFile = certificate?.Key,
+        };
+    }
+}
