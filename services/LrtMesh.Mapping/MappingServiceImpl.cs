@@ -149,6 +149,17 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     }
 
     /// <inheritdoc/>
+    public override async Task ExportBasis(ExportBasisRequest request, IServerStreamWriter<ExportBasisResponse> responseStream, ServerCallContext context) =>
+        await BasisTransport.SendAsync(await connection.Of(context).Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis"), responseStream, context.CancellationToken);
+
+    /// <inheritdoc/>
+    public override async Task<ImportBasisResponse> ImportBasis(IAsyncStreamReader<ImportBasisRequest> requestStream, ServerCallContext context)
+    {
+        var basis = await BasisTransport.ReceiveAsync(requestStream, context.CancellationToken);
+        return new ImportBasisResponse { Basis = (await connection.Of(context).Bases.PutAsync(basis, context.CancellationToken)).Info };
+    }
+
+    /// <inheritdoc/>
     public override async Task<TransferVectorResponse> TransferVector(TransferVectorRequest request, ServerCallContext context)
     {
         var check = new RequestCheck();

@@ -26,6 +26,23 @@ public sealed record StoredBasis(V1.SharedBasis Info, SharedBasis Basis)
         return new StoredBasis(described, basis);
     }
 
+    /// <summary>Shapes of the tensors that a basis has by its description: of each model mean [d], read [r, d], write [d, r], and of a founder its part in the coordinates [r, d].</summary>
+    public static IReadOnlyList<ulong[]> ShapesOf(V1.SharedBasis info) => [.. info.Models.SelectMany(model => (ulong[][])[
+        [model.Width], [info.Rank, model.Width], [model.Width, info.Rank], .. model.Founder ? (ulong[][])[[info.Rank, model.Width]] : []])];
+
+    /// <summary>A basis of tensors that another was made of.</summary>
+    /// <param name="info">Its description.</param>
+    /// <param name="tensors">Row-major, of <see cref="ShapesOf"/>.</param>
+    public static StoredBasis Of(V1.SharedBasis info, IReadOnlyList<float[]> tensors)
+    {
+        var next = 0;
+        double[] Take() => Array.ConvertAll(tensors[next++], value => (double)value);
+        return Create(info, SharedBasis.Of((int)info.Rank, info.Lambda, [.. info.Agreement], [.. info.Models.Select(model => new BasisModel(Take(), Take(), Take(), model.Founder ? Take() : null))]));
+    }
+
+    /// <summary>Its tensors, row-major, of <see cref="ShapesOf"/>.</summary>
+    public IReadOnlyList<float[]> Tensors() => [.. Basis.Models.SelectMany(model => model.Combine is null ? Arrays(model)[..^1] : Arrays(model))];
+
     /// <summary>The map from one of its models to another, to be stored.</summary>
     /// <param name="name">Name of the map.</param>
     /// <param name="source">Name of the model read.</param>

@@ -46,6 +46,14 @@ public sealed class CommandLineTests
     [InlineData("generate", "PROMPT")]
     [InlineData("models --mesh mesh.json --redis localhost:6379", "the mesh of --mesh has its store already")]
     [InlineData("demo --prompts 0", "at least 1")]
+    [InlineData("export --out f", "either --map MAP, --vector VECTOR or --all FOLDER")]
+    [InlineData("export --map m --all f", "either --map MAP, --vector VECTOR or --all FOLDER")]
+    [InlineData("export --map m", "--out FILE")]
+    [InlineData("export --all f --out g", "--out belongs to --map")]
+    [InlineData("import", "either FILE or --all FOLDER")]
+    [InlineData("import f --all g", "either FILE or --all FOLDER")]
+    [InlineData("import f --replace", "--replace belongs to --all")]
+    [InlineData("import --all f --name n", "a backup knows both")]
     [InlineData("sing", "sing")]
     public void Wrong_usage_is_said_before_anything_starts(string line, string says)
     {
@@ -64,6 +72,8 @@ public sealed class CommandLineTests
     [InlineData("basis fit --name n --rank 8 --model a:1 --model b:2 --lambda 1e-2 --texts corpus.parquet")]
     [InlineData("export --map m --out m.safetensors")]
     [InlineData("import m.safetensors --name n")]
+    [InlineData("export --all backup")]
+    [InlineData("import --all backup --replace")]
     [InlineData("transfer --vector v --map m --name n --add-bias")]
     [InlineData("generate hello --clamp v:-2 --map m --range 3.. --range 0..2 --preserve-norm --schedule 0:1 --schedule 9:0.5 --if p:-1.5 --at-prompt")]
     [InlineData("generate --vector v@2 --coefficient -6.5 --steer w:2 --steer x:-1e-1 --unit raw --layer 2 --positions from-last-prompt --max-tokens 5 --temperature 0 --top-k 3 --top-p 0.9 --seed 1 --stop . -")]

@@ -217,6 +217,17 @@ internal static class BadInput
         ["basis: no rank"] = Alone(request => request.Basis = new BasisRequest { Name = "bad/basis", Models = { request.Source, request.Target } }, InvalidArgument, "basis.rank", "at least 1"),
         ["basis: add to nothing"] = Alone(request => request.Basis = new BasisRequest { Name = "bad/none", Add = true, Models = { request.Source } }, NotFound, "basis.name", "bad/none"),
         ["basis: unknown"] = new((m, ct) => m.Mapping.GetBasisAsync(new() { Name = "none" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "none"),
+        ["export basis: unknown"] = new(async (m, ct) => await m.Mapping.ExportBasis(new() { Basis = "none" }, cancellationToken: ct).ResponseStream.MoveNext(ct), NotFound, "basis", "none"),
+        ["import basis: no content"] = ImportBasis(null, InvalidArgument, "content", "first message"),
+        ["import basis: name"] = ImportBasis(content => content.Basis.Name = "a b", InvalidArgument, "content.basis.name", "characters"),
+        ["import basis: one model"] = ImportBasis(content => content.Basis.Models.RemoveAt(1), InvalidArgument, "content.basis.models", "at least 2"),
+        ["import basis: no layer"] = ImportBasis(content => content.Basis.Models[1].Layer = null, InvalidArgument, "content.basis.models[1].layer.model", "must name"),
+        ["import basis: huge width"] = ImportBasis(content => content.Basis.Models[0].Width = uint.MaxValue, InvalidArgument, "content.basis.models[0].width", "at most"),
+        ["import basis: rank"] = ImportBasis(content => content.Basis.Rank = 0, InvalidArgument, "content.basis.rank", "at least 1"),
+        ["import basis: agreement"] = ImportBasis(content => content.Basis.Agreement.Add(1), InvalidArgument, "content.basis.agreement", "must be 1"),
+        ["import basis: tensors"] = ImportBasis(content => content.Tensors.RemoveAt(0), InvalidArgument, "content.tensors", "must be 8"),
+        ["import basis: shape"] = ImportBasis(content => content.Tensors[1].Shape[1] = 3, InvalidArgument, "content.tensors[1].shape", "[1, 2]"),
+        ["import basis: no chunk"] = ImportBasis(_ => { }, InvalidArgument, "chunk", "every announced byte"),
         ["basis map: unknown basis"] = new((m, ct) => m.Mapping.CreateBasisMapAsync(new() { Basis = "none", Map = "bad/x" }, cancellationToken: ct).ResponseAsync, NotFound, "basis", "none"),
 
         // RunOn
@@ -427,6 +438,25 @@ internal static class BadInput
     private static BadRequestCase Transfer(Action<TransferVectorRequest> spoil, StatusCode code, string field, string says) => Spoilt(
         new TransferVectorRequest { Vector = "bad/of-source", Map = "bad/map", Name = "bad/transferred" },
         spoil, (m, request, ct) => m.Mapping.TransferVectorAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+
+    private static BadRequestCase ImportBasis(Action<BasisContent>? spoil, StatusCode code, string field, string says) => new(
+        async (mesh, cancellation) =>
+        {
+            var basis = new SharedBasis { Name = "bad/basis", Rank = 1, Agreement = { 1 } };
+            basis.Models.Add(Enumerable.Range(0, 2).Select(i => new BasisModel { Layer = new LayerRef { Model = "source", Layer = (uint)i }, Width = 2, Founder = true }));
+            int[][] shapes = [[2], [1, 2], [2, 1], [1, 2]];
+            var content = new BasisContent { Basis = basis, Tensors = { shapes.Concat(shapes).Select(shape => TensorCodec.Header(Dtype.Float32, shape)) } };
+            spoil?.Invoke(content);
+            using var call = mesh.Mapping.ImportBasis(cancellationToken: cancellation);
+            if (spoil is not null)
+            {
+                await call.RequestStream.WriteAsync(new() { Content = content }, cancellation);
+            }
+
+            await call.RequestStream.CompleteAsync();
+            await call.ResponseAsync;
+        },
+        code, field, says);
 
     private static async Task Watch(MeshFixture mesh, CancellationToken cancellation)
     {

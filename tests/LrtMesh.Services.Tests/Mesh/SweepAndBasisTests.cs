@@ -1,3 +1,4 @@
+using Grpc.Core;
 using LrtMesh.Core.Tensors;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
@@ -63,6 +64,17 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
         var rows = await Mesh.Mapping.ApplyMapAsync(new() { Map = "basis/new", Rows = TensorCodec.Encode(Enumerable.Repeat(0.5f, 16).ToArray(), 1, 16) }, cancellationToken: Ct);
         Assert.Equal([1ul, 24ul], rows.Rows.Header.Shape);
 
+        // Carried elsewhere whole, it makes the same maps.
+        using var export = Mesh.Mapping.ExportBasis(new() { Basis = "basis" }, cancellationToken: Ct);
+        var parts = await export.ResponseStream.ReadAllAsync(Ct).ToArrayAsync(Ct);
+        var there = await ImportAsync(parts);
+        Assert.Equal((added.Basis.Digest, 1ul), (there.Digest, there.Version));
+        Assert.Equal(added.Basis.Pairs, there.Pairs);
+        Assert.Equal(map.Digest, (await Mesh.Mapping.CreateBasisMapAsync(new() { Basis = "basis/there", SourceModel = "stranger", TargetModel = "target", Map = "basis/again" }, cancellationToken: Ct)).Map.Digest);
+        var damaged = TensorChunks.Of((int)parts[^1].Chunk.Tensor, new byte[parts[^1].Chunk.Data.Length], (int)parts[^1].Chunk.Offset);
+        var error = await Assert.ThrowsAsync<RpcException>(() => ImportAsync([.. parts[..^1], new() { Chunk = damaged }]));
+        Assert.Equal(StatusCode.DataLoss, error.StatusCode);
+
         await Mesh.Mapping.DeleteBasisAsync(new() { Name = "basis" }, cancellationToken: Ct);
         Assert.DoesNotContain("basis", (await Mesh.Mapping.ListBasesAsync(new(), cancellationToken: Ct)).Bases.Select(basis => basis.Name));
     }
@@ -109,6 +121,24 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
         // Arms differ as far as their states do: from what the map gives, further than from the states themselves.
         Assert.NotEqual(losses[0].Native, losses[0].Stitched, 6);
         Assert.NotEqual(losses[0].Native, losses[0].MeanAblated, 3);
+    }
+
+    private async Task<SharedBasis> ImportAsync(IEnumerable<ExportBasisResponse> parts)
+    {
+        using var call = Mesh.Mapping.ImportBasis(cancellationToken: Ct);
+        foreach (var part in parts)
+        {
+            var content = part.Content?.Clone();
+            if (content is not null)
+            {
+                content.Basis.Name = "basis/there";
+            }
+
+            await call.RequestStream.WriteAsync(content is null ? new() { Chunk = part.Chunk } : new() { Content = content }, Ct);
+        }
+
+        await call.RequestStream.CompleteAsync();
+        return (await call.ResponseAsync).Basis;
     }
 
     private async Task<IReadOnlyList<float[]>> RunOnAsync(params RunOnSequence[] sequences)
