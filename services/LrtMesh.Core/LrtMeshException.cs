@@ -24,6 +24,9 @@ public enum ErrorReason
     /// <summary>A record or a file is damaged (DATA_LOSS).</summary>
     DataLoss,
 
+    /// <summary>It has taken too long (DEADLINE_EXCEEDED).</summary>
+    DeadlineExceeded,
+
     /// <summary>Who calls is not known (UNAUTHENTICATED).</summary>
     Unauthenticated,
 

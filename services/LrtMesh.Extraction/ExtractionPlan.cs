@@ -21,11 +21,10 @@ internal sealed record PlannedText(int Sequence, TextToken[] Tokens, RowChoice R
 /// <param name="Dtype">Element type of the rows.</param>
 /// <param name="AddSpecialTokens">Whether special tokens are added to each text.</param>
 /// <param name="MaxTokens">Where longer texts are cut.</param>
+/// <param name="MaxBatch">Texts of a batch, at most.</param>
 /// <param name="Choice">Which tokens count, and what rows they make.</param>
-internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dtype, bool AddSpecialTokens, int MaxTokens, TokenChoice Choice)
+internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dtype, bool AddSpecialTokens, int MaxTokens, int MaxBatch, TokenChoice Choice)
 {
-    private const int MaxTexts = 256;
-
     /// <summary>Width of a row.</summary>
     public int Width => (int)Model.Description.Width;
 
@@ -50,6 +49,7 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
             spec.Dtype == Dtype.Unspecified ? Dtype.Float32 : spec.Dtype,
             spec.AddSpecialTokens,
             (int)(spec.MaxTokens == 0 ? model.Description.Context : spec.MaxTokens),
+            models.MaxBatch,
             choice);
     }
 
@@ -64,11 +64,11 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
         if (chats)
         {
             check.Require(batch.Texts.Count == 0, "batch.texts", "must be empty where there are chats: send them in batches of their own");
-            check.Require(batch.Chats.Count <= MaxTexts, "batch.chats", $"must hold at most {MaxTexts} chats, not {batch.Chats.Count}");
+            check.Require(batch.Chats.Count <= MaxBatch, "batch.chats", $"must hold at most {MaxBatch} chats, not {batch.Chats.Count}");
         }
         else
         {
-            check.Require(batch.Texts.Count is > 0 and <= MaxTexts, "batch.texts", $"must hold 1 to {MaxTexts} texts, not {batch.Texts.Count}");
+            check.Require(batch.Texts.Count > 0 && batch.Texts.Count <= MaxBatch, "batch.texts", $"must hold 1 to {MaxBatch} texts, not {batch.Texts.Count}");
             for (var i = 0; i < batch.Texts.Count; i++)
             {
                 check.Require(batch.Texts[i].Length > 0, $"batch.texts[{i}]", "must not be empty");

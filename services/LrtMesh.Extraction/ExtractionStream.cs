@@ -4,6 +4,7 @@ using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Models.Tokenizers;
 using LrtMesh.Core.Tensors;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 using Part = LrtMesh.V1.ExtractHiddenStatesRequest.PartOneofCase;
 
@@ -24,15 +25,17 @@ internal sealed class ExtractionStream
     private readonly IAsyncStreamReader<ExtractHiddenStatesRequest> _requests;
     private readonly IServerStreamWriter<ExtractHiddenStatesResponse> _responses;
     private readonly ByteCredit _credit;
+    private readonly TenantUse _use;
     private readonly Channel<PlannedText[]> _batches;
 
     private ExtractionStream(
-        ExtractionPlan plan, ByteCredit credit, IAsyncStreamReader<ExtractHiddenStatesRequest> requests, IServerStreamWriter<ExtractHiddenStatesResponse> responses)
+        ExtractionPlan plan, ByteCredit credit, IAsyncStreamReader<ExtractHiddenStatesRequest> requests, IServerStreamWriter<ExtractHiddenStatesResponse> responses, TenantUse use)
     {
         _plan = plan;
         _credit = credit;
         _requests = requests;
         _responses = responses;
+        _use = use;
         _batches = Channel.CreateBounded<PlannedText[]>(new BoundedChannelOptions(credit.IsUsed ? MaxWaiting : ReadAhead) { SingleReader = true, SingleWriter = true });
     }
 
@@ -42,6 +45,7 @@ internal sealed class ExtractionStream
         ModelRegistry models,
         IAsyncStreamReader<ExtractHiddenStatesRequest> requests,
         IServerStreamWriter<ExtractHiddenStatesResponse> responses,
+        TenantUse use,
         CancellationToken cancellation)
     {
         if (!await requests.MoveNext(cancellation) || requests.Current.PartCase != Part.Spec)
@@ -59,7 +63,7 @@ internal sealed class ExtractionStream
             },
             cancellation);
 
-        var stream = new ExtractionStream(plan, new ByteCredit(spec.CreditBytes), requests, responses);
+        var stream = new ExtractionStream(plan, new ByteCredit(spec.CreditBytes), requests, responses, use);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var receiving = stream.ReceiveAsync(stop.Token);
         try
@@ -130,6 +134,7 @@ internal sealed class ExtractionStream
         {
             await foreach (var batch in _batches.Reader.ReadAllAsync(stop.Token))
             {
+                await _use.UseTokensInTimeAsync(batch.Sum(text => text.Tokens.Length), stop.Token);
                 foreach (var run in Runs(batch, mostRows))
                 {
                     var read = await ReadAsync(batch[run], stop.Token);

@@ -13,6 +13,9 @@ public sealed class ModelRegistry(ModelRoleOptions options, ILogger<ModelRegistr
 
     private SortedDictionary<string, LoadedModel>? _models;
 
+    /// <summary>Texts of one message of a stream of hidden states, at most.</summary>
+    public int MaxBatch => options.MaxBatch;
+
     /// <summary>All models, by name.</summary>
     /// <exception cref="LrtMeshException">Unavailable: they are still being loaded.</exception>
     public IReadOnlyCollection<LoadedModel> All => Loaded.Values;

@@ -1,6 +1,7 @@
 using LrtMesh.Core.Models;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.ServiceDefaults.Limits;
 
 namespace LrtMesh.Extraction;
 
@@ -31,6 +32,8 @@ public sealed record ModelSource(string Name, string Location)
 /// <summary>What a role that holds models is told before it starts.</summary>
 public sealed record ModelRoleOptions : RoleOptions
 {
+    private const int DefaultMaxBatch = 256;
+
     /// <summary>The models to load, each name once.</summary>
     public required IReadOnlyList<ModelSource> Models { get; init; }
 
@@ -40,13 +43,16 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>Where to compute them, as <see cref="DeviceChoice.Form"/> says.</summary>
     public string Device { get; init; } = DeviceChoice.Auto;
 
+    /// <summary>Texts of one message of a stream of hidden states, at most; default is 256.</summary>
+    public int MaxBatch { get; init; } = DefaultMaxBatch;
+
     /// <summary>How they serve generation.</summary>
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, the store (<see cref="StoreSettings"/>), <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
     /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c>, <c>deterministic</c>,
-    /// and what <see cref="AccessOptions"/> has.
+    /// <c>max-prompt-tokens</c>, <c>max-batch</c>, and what <see cref="AccessOptions"/>, <see cref="LimitOptions"/> and <see cref="DrainOptions"/> have.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static ModelRoleOptions From(RoleSettings settings)
@@ -68,13 +74,17 @@ public sealed record ModelRoleOptions : RoleOptions
             LogFormat = settings.LogFormat(),
             Redis = settings.Store(),
             Access = AccessOptions.From(settings, settings.Address()),
+            Limits = LimitOptions.From(settings),
+            Drain = DrainOptions.From(settings),
             Models = [.. models.OfType<ModelSource>()],
             Serving = new ServingOptions
             {
                 KvCacheBytes = settings.Bytes("kv-cache-bytes", defaults.KvCacheBytes),
                 PrefixCacheBytes = settings.Bytes("prefix-cache-bytes", defaults.PrefixCacheBytes),
                 Deterministic = settings.Flag("deterministic"),
+                PromptTokens = settings.Number("max-prompt-tokens", defaults.PromptTokens, least: 0),
             },
+            MaxBatch = settings.Number("max-batch", DefaultMaxBatch, least: 1),
             Dtype = settings.OneOf<ComputeDtype>("dtype"),
             Device = settings.Optional("device") ?? DeviceChoice.Auto,
         };

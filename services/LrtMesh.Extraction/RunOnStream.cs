@@ -3,6 +3,7 @@ using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 using Part = LrtMesh.V1.RunOnRequest.PartOneofCase;
 
@@ -14,7 +15,7 @@ internal static class RunOnStream
     /// <summary>Answers a stream: 1. take the spec; 2. check each sequence, run it, and answer before the next is read.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field.</exception>
     public static async Task RunAsync(
-        ModelRegistry models, IAsyncStreamReader<RunOnRequest> requests, IServerStreamWriter<RunOnResponse> responses, CancellationToken cancellation)
+        ModelRegistry models, IAsyncStreamReader<RunOnRequest> requests, IServerStreamWriter<RunOnResponse> responses, TenantUse use, CancellationToken cancellation)
     {
         // 1.
         if (!await requests.MoveNext(cancellation) || requests.Current.PartCase != Part.Spec)
@@ -42,6 +43,7 @@ internal static class RunOnStream
 
             var sequence = requests.Current.Sequence;
             var states = Check(sequence, model);
+            await use.UseTokensInTimeAsync(sequence.TokenIds.Count, cancellation);
             var losses = await model.RunOnAsync(
                 [.. sequence.TokenIds.Select(id => (int)id)], (int)spec.Layer, [.. sequence.Positions.Select(position => (long)position)], states, cancellation);
             await responses.WriteAsync(new RunOnResponse { Losses = new RunOnLosses { Losses = { losses } } }, cancellation);

@@ -8,6 +8,7 @@ using LrtMesh.Core.Steering;
 using LrtMesh.Core.Steering.Learning;
 using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
@@ -22,7 +23,7 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
 
     /// <summary>Learns one vector a layer, from one pass over the texts.</summary>
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
-    public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, VectorStore vectors, CancellationToken cancellation)
+    public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, VectorStore vectors, TenantUse use, CancellationToken cancellation)
     {
         var model = models.Find(request.Model, "model");
         var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
@@ -30,6 +31,7 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
         var lambda = request.Method == VectorMethod.LogisticProbe ? request.HasProbeLambda ? request.ProbeLambda : LearntDirection.DefaultProbeLambda : 0;
         var folds = HeldOutFolds.Of([.. request.Pairs.Select(pair => (KeyOf(pair.Positive, pair.PositiveChat), KeyOf(pair.Negative, pair.NegativeChat)))]);
         var tokens = Split(request.Pairs, model);
+        use.UseTokens(tokens.Sum(text => text.Length));
         var read = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
 
         // All are learnt before the first is stored: a request that fails leaves nothing behind.

@@ -1,6 +1,7 @@
 using System.Text;
 using Google.Protobuf.WellKnownTypes;
 using LrtMesh.Core.Models;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 
 namespace LrtMesh.Generation;
@@ -10,7 +11,8 @@ namespace LrtMesh.Generation;
 /// <param name="model">The model.</param>
 /// <param name="request">The request.</param>
 /// <param name="sample">Which of its answers.</param>
-internal sealed class AnswerStream(Core.Models.Generation generation, LoadedModel model, GenerateRequest request, int sample)
+/// <param name="use">What its tenant has used.</param>
+internal sealed class AnswerStream(Core.Models.Generation generation, LoadedModel model, GenerateRequest request, int sample, TenantUse use)
 {
     /// <summary>Sends the answer, everything that is there in one message: under load the messages are fewer and not later.</summary>
     /// <param name="send">Sends a part.</param>
@@ -77,6 +79,7 @@ internal sealed class AnswerStream(Core.Models.Generation generation, LoadedMode
                 text.Append(matcher.Push(token.Id < model.Tokenizer.VocabularySize ? characters.Push(token.Id) : ""));
             }
 
+            use.UseTokens(part.TokenIds.Count);
             part.Text = text.ToString();
             text.Clear();
             await send(new GenerateResponse { Text = part });

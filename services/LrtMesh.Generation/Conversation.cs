@@ -4,6 +4,7 @@ using LrtMesh.Core;
 using LrtMesh.Core.Models;
 using LrtMesh.Core.Steering;
 using LrtMesh.Extraction;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 using Part = LrtMesh.V1.ConverseRequest.PartOneofCase;
 
@@ -53,18 +54,20 @@ internal sealed class Conversation
 
     /// <summary>Generates, and takes changes until the text ends.</summary>
     /// <param name="responses">The client.</param>
+    /// <param name="use">What the client's tenant has used.</param>
     /// <param name="resolve">Resolves the steering of a change.</param>
     /// <param name="cancellation">Ends it.</param>
     public async Task RunAsync(
-        IServerStreamWriter<ConverseResponse> responses, Func<IReadOnlyList<V1.Steering>, string, Task<SteeringPlan>> resolve, CancellationToken cancellation)
+        IServerStreamWriter<ConverseResponse> responses, TenantUse use, Func<IReadOnlyList<V1.Steering>, string, Task<SteeringPlan>> resolve, CancellationToken cancellation)
     {
+        use.UseTokens(_call.Prompt.Count);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var generation = Model.Generate(_call, ended.Token);
         using var writer = new OneWriter<ConverseResponse>(responses, cancellation);
         try
         {
             await writer.WriteAsync(new ConverseResponse { Answer = new GenerateResponse { Started = GenerationServiceImpl.Started(_start, _call, Model) } });
-            var answer = new AnswerStream(generation, Model, _start, sample: 0).SendAsync(
+            var answer = new AnswerStream(generation, Model, _start, sample: 0, use).SendAsync(
                 part => writer.WriteAsync(new ConverseResponse { Answer = part }), () => Stopwatch.GetElapsedTime(_arrived), ended.Token);
             var changes = TakeChangesAsync(generation, resolve, writer.WriteAsync, ended.Token);
             if (await Task.WhenAny(answer, changes) == changes)

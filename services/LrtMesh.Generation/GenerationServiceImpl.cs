@@ -5,6 +5,7 @@ using LrtMesh.Core.Steering;
 using LrtMesh.Extraction;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.V1;
 
 namespace LrtMesh.Generation;
@@ -26,6 +27,9 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
         var model = models.Find(request.Model, "model");
         var call = await ResolveAsync(GenerationCall.Read(request, model), request.Steering, "steering", model, context);
 
+        var use = TenantUse.Of(context);
+        use.UseTokens(call.Prompt.Count);
+
         // 2. Whatever ends this call early ends the generation: nobody reads it any more.
         using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         try
@@ -33,7 +37,7 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
             AnswerStream[] answers = [.. Enumerable.Range(0, GenerationCall.Samples(request)).Select(sample =>
             {
                 var own = call with { Sampling = call.Sampling with { Seed = unchecked(call.Sampling.Seed + (ulong)sample) } };
-                return new AnswerStream(model.Generate(own, abandoned.Token), model, request, sample);
+                return new AnswerStream(model.Generate(own, abandoned.Token), model, request, sample, use);
             })];
             await responseStream.WriteAsync(new GenerateResponse { Started = Started(request, call, model) }, cancellation);
 
@@ -59,6 +63,7 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
             ResolveAsync(GenerationCall.Read(request, model), request.Steering, "start.steering", model, context), context.CancellationToken);
         await session.RunAsync(
             responseStream,
+            TenantUse.Of(context),
             (change, field) => SteeringPlan.ResolveAsync(change, field, session.Model.Description, session.Longest, VectorsOf(context), context.CancellationToken),
             context.CancellationToken);
     }
@@ -70,6 +75,7 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
         var calls = ScoreCall.Read(request, model);
         var plan = await SteeringPlan.ResolveAsync(
             request.Steering, "steering", model.Description, calls.Max(call => call.Prompt.Count + call.MaxTokens), VectorsOf(context), context.CancellationToken);
+        TenantUse.Of(context).UseTokens(calls[0].Prompt.Count + calls.Sum(call => call.MaxTokens));
         return await ScoreCall.RunAsync([.. calls.Select(call => call with { Plan = plan, Tenant = Caller.Of(context).Tenant })], model, context.CancellationToken);
     }
 

@@ -15,6 +15,14 @@ internal static class PromptTokens
     /// <param name="check">Notes what is wrong.</param>
     public static int[] Of(string? text, TokenIds? ids, Chat? chat, LoadedModel model, RequestCheck check)
     {
+        var tokens = Split(text, ids, chat, model, check);
+        check.RequireRange(
+            tokens.Length <= model.LongestPrompt, text is not null ? "prompt" : chat is not null ? "chat" : "prompt_ids.ids", $"has {tokens.Length} tokens, and this server takes at most {model.LongestPrompt} (--max-prompt-tokens)");
+        return tokens;
+    }
+
+    private static int[] Split(string? text, TokenIds? ids, Chat? chat, LoadedModel model, RequestCheck check)
+    {
         if (text is not null)
         {
             check.Require(text.Length > 0, "prompt", "must not be empty");

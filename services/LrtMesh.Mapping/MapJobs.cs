@@ -167,7 +167,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         }
         catch (LrtMeshException e)
         {
-            MappingLog.Ended(logger, job.Id, e.Message);
+            MappingLog.Refused(logger, job.Id, e.Reason); // the message may quote texts
             await FailAsync(store.Jobs, job, e.Message);
         }
         catch (Exception e)

@@ -1,3 +1,5 @@
+using LrtMesh.Core;
+
 namespace LrtMesh.Mapping;
 
 internal static partial class MappingLog
@@ -7,6 +9,9 @@ internal static partial class MappingLog
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} ends here without a map: {Why}")]
     public static partial void Ended(ILogger logger, string job, string why);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} has failed, {Reason}: its record says why")]
+    public static partial void Refused(ILogger logger, string job, ErrorReason reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Job {Job} is taken up, attempt {Attempt}")]
     public static partial void Taken(ILogger logger, string job, uint attempt);

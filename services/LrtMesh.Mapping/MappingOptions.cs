@@ -1,5 +1,6 @@
 using LrtMesh.ServiceDefaults;
 using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.ServiceDefaults.Limits;
 
 namespace LrtMesh.Mapping;
 
@@ -20,7 +21,7 @@ public sealed record MappingOptions : RoleOptions
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, the store (<see cref="StoreSettings"/>), <c>endpoints</c> (URLs, separated by commas), <c>text-root</c>, and what
-    /// <see cref="AccessOptions"/> and <see cref="PeerOptions"/> have.
+    /// <see cref="AccessOptions"/>, <see cref="LimitOptions"/>, <see cref="DrainOptions"/> and <see cref="PeerOptions"/> have.
     /// </summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
     public static MappingOptions From(RoleSettings settings)
@@ -47,6 +48,8 @@ public sealed record MappingOptions : RoleOptions
             LogFormat = settings.LogFormat(),
             Redis = settings.Store(),
             Access = AccessOptions.From(settings, settings.Address()),
+            Limits = LimitOptions.From(settings),
+            Drain = DrainOptions.From(settings),
             Peers = PeerOptions.From(settings, endpoints),
             Endpoints = () => endpoints,
             TextRoot = settings.Folder("text-root"),

@@ -8,7 +8,7 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
-internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options, IHostApplicationLifetime lifetime)
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options)
     : MappingService.MappingServiceBase
 {
     /// <inheritdoc/>
@@ -51,10 +51,9 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task WatchMapJob(WatchMapJobRequest request, IServerStreamWriter<WatchMapJobResponse> responseStream, ServerCallContext context)
     {
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken, lifetime.ApplicationStopping);
-        await foreach (var job in connection.Of(context).Jobs.WatchAsync(request.Id, request.AfterRevision, ended.Token))
+        await foreach (var job in connection.Of(context).Jobs.WatchAsync(request.Id, request.AfterRevision, context.CancellationToken))
         {
-            await responseStream.WriteAsync(new WatchMapJobResponse { Job = job }, ended.Token);
+            await responseStream.WriteAsync(new WatchMapJobResponse { Job = job }, context.CancellationToken);
         }
     }
 

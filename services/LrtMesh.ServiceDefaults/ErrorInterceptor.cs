@@ -3,6 +3,7 @@ using Google.Rpc;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using LrtMesh.Core;
+using LrtMesh.ServiceDefaults.Limits;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using RpcStatus = Google.Rpc.Status;
@@ -91,13 +92,15 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
 
         if (error is LrtMeshException known)
         {
-            RoleLog.Refused(logger, context.Method, known.Reason, known.Message);
+            // Not its message: that may quote what the client sent.
+            var fields = string.Join(", ", known.Violations.Select(violation => violation.Field));
+            RoleLog.Refused(logger, context.Method, known.Reason, fields);
             return StatusOf(known).ToRpcException();
         }
 
         if (error is OperationCanceledException && lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            return StatusOf(new LrtMeshException(ErrorReason.Unavailable, "this server is shutting down; try again") { RetryAfter = TimeSpan.FromSeconds(1) }).ToRpcException();
+            return StatusOf(Drain.Stopping()).ToRpcException();
         }
 
         var id = Guid.NewGuid().ToString("N");
@@ -118,6 +121,7 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
             ErrorReason.ResourceExhausted => (Code.ResourceExhausted, "RESOURCE_EXHAUSTED"),
             ErrorReason.Unavailable => (Code.Unavailable, "UNAVAILABLE"),
             ErrorReason.DataLoss => (Code.DataLoss, "DATA_LOSS"),
+            ErrorReason.DeadlineExceeded => (Code.DeadlineExceeded, "DEADLINE_EXCEEDED"),
             ErrorReason.Unauthenticated => (Code.Unauthenticated, "UNAUTHENTICATED"),
             ErrorReason.PermissionDenied => (Code.PermissionDenied, "PERMISSION_DENIED"),
             _ => throw new InvalidOperationException($"{error.Reason} has no status"),

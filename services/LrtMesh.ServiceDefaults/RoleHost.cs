@@ -4,6 +4,7 @@ using Grpc.Health.V1;
 using Grpc.HealthCheck;
 using LrtMesh.Core;
 using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.ServiceDefaults.Ops;
 using LrtMesh.ServiceDefaults.Telemetry;
 using Microsoft.AspNetCore.Builder;
@@ -26,9 +27,6 @@ public sealed record StartStep(Func<IServiceProvider, CancellationToken, Task> R
 /// <summary>A role: a server with gRPC, health per service, reflection, the store, and errors as statuses.</summary>
 public sealed class RoleHost : IAsyncDisposable
 {
-    /// <summary>How long calls may go on when the role is told to stop; streams that do (a watched job, a generation) are cut then.</summary>
-    public static readonly TimeSpan ShutdownPatience = TimeSpan.FromSeconds(5);
-
     private readonly WebApplication _app;
     private readonly string _role;
     private readonly RoleOptions _options;
@@ -70,10 +68,12 @@ public sealed class RoleHost : IAsyncDisposable
             console.FormatterName = options.LogFormat == LogFormat.Json ? JsonLines.FormatName : ConsoleFormatterNames.Simple;
         });
         builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
-        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownPatience);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = options.Drain.Longest);
         builder.Services.AddAccess();
+        builder.Services.AddLimits();
         builder.Services.AddGrpc(grpc =>
         {
+            grpc.MaxReceiveMessageSize = options.Limits.MessageBytes;
             grpc.Interceptors.Add<ErrorInterceptor>();
             grpc.Interceptors.Add<GuardInterceptor>();
         });
@@ -166,9 +166,10 @@ public sealed class RoleHost : IAsyncDisposable
     public T Service<T>()
         where T : notnull => _app.Services.GetRequiredService<T>();
 
-    /// <summary>Says NOT_SERVING, lets calls end for five seconds, and stops.</summary>
+    /// <summary>Says NOT_SERVING, lets calls end for the drain time, and stops.</summary>
     public async ValueTask DisposeAsync()
     {
+        SetHealth(ServingStatus.NotServing);
         await _app.StopAsync();
         await _app.DisposeAsync();
     }

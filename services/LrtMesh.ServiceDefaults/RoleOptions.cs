@@ -1,6 +1,7 @@
 using System.Net;
 using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults.Access;
+using LrtMesh.ServiceDefaults.Limits;
 using LrtMesh.ServiceDefaults.Telemetry;
 
 namespace LrtMesh.ServiceDefaults;
@@ -28,6 +29,12 @@ public record RoleOptions
 
     /// <summary>Who may call it, and over what.</summary>
     public AccessOptions Access { get; init; } = new();
+
+    /// <summary>How much it lets clients have of it.</summary>
+    public LimitOptions Limits { get; init; } = new();
+
+    /// <summary>How it stops.</summary>
+    public DrainOptions Drain { get; init; } = new();
 
     /// <summary>How it calls other roles.</summary>
     public PeerOptions Peers { get; init; } = new();

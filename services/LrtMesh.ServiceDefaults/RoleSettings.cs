@@ -14,6 +14,7 @@ namespace LrtMesh.ServiceDefaults;
 public sealed class RoleSettings
 {
     private const string Prefix = "LRTMESH_";
+    private const int MaxSeconds = 100 * 24 * 60 * 60; // more than a timer takes is no limit anybody meant
 
     private readonly IConfiguration _configuration;
     private readonly bool _collector;
@@ -94,6 +95,38 @@ public sealed class RoleSettings
         }
 
         return bytes;
+    }
+
+    /// <summary>A whole number.</summary>
+    public int Number(string name, int otherwise, int least)
+    {
+        if (Value(name) is not { } text)
+        {
+            return otherwise;
+        }
+
+        if (!int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number < least)
+        {
+            Wrong(name, $"must be a whole number from {least} to {int.MaxValue}, not '{text}'");
+        }
+
+        return number;
+    }
+
+    /// <summary>A time in seconds, whole or not, up to a hundred days.</summary>
+    public TimeSpan Seconds(string name, TimeSpan otherwise)
+    {
+        if (Value(name) is not { } text)
+        {
+            return otherwise;
+        }
+
+        if (!double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) || seconds > MaxSeconds)
+        {
+            Wrong(name, $"must be a number of seconds from 0 to {MaxSeconds}, not '{text}'");
+        }
+
+        return TimeSpan.FromSeconds(Math.Min(seconds, MaxSeconds));
     }
 
     /// <summary>Whether something is switched on; default is false.</summary>

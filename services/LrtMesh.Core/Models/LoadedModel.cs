@@ -37,6 +37,7 @@ public sealed class LoadedModel : IDisposable
         _thread = new ModelThread(name, _loop);
         _metrics = new ModelMetrics(name, _loop, _thread);
         Description = Describe(digest, dtype, device);
+        LongestPrompt = serving.PromptTokens > 0 ? serving.PromptTokens : int.MaxValue;
     }
 
     /// <summary>The name by which requests refer to it.</summary>
@@ -53,6 +54,9 @@ public sealed class LoadedModel : IDisposable
 
     /// <summary>Tokens of prompt and answer at most: what the context and the memory for keys and values allow.</summary>
     public int LongestSequence => _loop.LongestSequence;
+
+    /// <summary>Tokens of a prompt, at most, beside what <see cref="LongestSequence"/> allows.</summary>
+    public int LongestPrompt { get; }
 
     /// <summary>Tensors that live on between requests: what is held of prompts that were read.</summary>
     public int PrefixTensors => _loop.PrefixTensors;

@@ -12,6 +12,9 @@ public sealed record ServingOptions
     /// <summary>Keys and values of prompts that are kept, in bytes at most; default is a sixteenth of the process's memory; 0: none are.</summary>
     public long PrefixCacheBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / PrefixShareOfMemory;
 
+    /// <summary>Tokens of a prompt, at most; 0, the default: as many as the model's longest sequence leaves.</summary>
+    public int PromptTokens { get; init; }
+
     /// <summary>
     /// Computes each sequence by itself and prompts in pieces of fixed size, so that an answer is the same bit for bit whatever else is
     /// served and cached; default is false, since a batch is many times faster.

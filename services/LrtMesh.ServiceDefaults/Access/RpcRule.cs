@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using LrtMesh.Core;
 using LrtMesh.V1;
 
 namespace LrtMesh.ServiceDefaults.Access;
@@ -14,6 +15,9 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
     /// <summary>Whether a call needs no token.</summary>
     public bool Open { get; private init; }
 
+    /// <summary>Whether its calls only wait for news: they end as soon as the role begins to stop, and their clients go on with another replica.</summary>
+    public bool Waits { get; private init; }
+
     /// <summary>Of an RPC that changes what is stored: the name of what it changes, from the first message of its request. Null: it changes nothing.</summary>
     public Func<IMessage, string?>? Changed { get; private init; }
 
@@ -25,9 +29,22 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
         return parts.Length != 3 ? null : Rules.GetValueOrDefault((parts[1], parts[2])) ?? Rules.GetValueOrDefault((parts[1], null));
     }
 
+    /// <summary>Lets a caller pass that has the scopes.</summary>
+    /// <exception cref="LrtMeshException">PermissionDenied, naming those that are missing.</exception>
+    internal void Check(Caller caller)
+    {
+        var missing = Scopes.Where(scope => !caller.Scopes.Contains(scope)).ToArray();
+        if (missing.Length > 0 && !caller.Scopes.Contains(Scope.Admin))
+        {
+            throw new LrtMeshException(ErrorReason.PermissionDenied, $"/{Service}/{Method} takes a token with the scope {string.Join(" and ", missing)}");
+        }
+    }
+
     private static IEnumerable<RpcRule> All() =>
     [
-        new("grpc.health.v1.Health", null) { Open = true },
+        new("grpc.health.v1.Health", "Check") { Open = true },
+        new("grpc.health.v1.Health", "List") { Open = true },
+        new("grpc.health.v1.Health", "Watch") { Open = true, Waits = true },
         new("grpc.reflection.v1alpha.ServerReflection", null),
         new("grpc.reflection.v1.ServerReflection", null),
 
@@ -58,7 +75,7 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
         Rule("MappingService", "ExportBasis", Scope.MapRead),
         Rule("MappingService", "GetMapJob", Scope.MapRead),
         Rule("MappingService", "ListMapJobs", Scope.MapRead),
-        Rule("MappingService", "WatchMapJob", Scope.MapRead),
+        Rule("MappingService", "WatchMapJob", Scope.MapRead) with { Waits = true },
         Rule("MappingService", "CreateMapJob", Scope.MapWrite).Changing<CreateMapJobRequest>(request => request.Basis?.Name ?? request.Map),
         Rule("MappingService", "CancelMapJob", Scope.MapWrite).Changing<CancelMapJobRequest>(request => request.Id),
         Rule("MappingService", "PushRows", Scope.MapWrite).Changing<PushRowsRequest>(request => request.Spec?.Map),

@@ -62,10 +62,7 @@ public sealed class KubernetesTests
         foreach (var role in manifests.Roles)
         {
             var container = Assert.Single(role.Spec.Template.Spec.Containers);
-            var environment = EnvironmentOf(container, manifests);
-            RoleOptions options = ComponentOf(role) == "mapping"
-                ? MappingOptions.From(new RoleSettings([], environment))
-                : ModelRoleOptions.From(new RoleSettings([], environment));
+            var options = OptionsOf(role, manifests);
 
             Assert.Equal([("grpc", options.Port), ("ops", options.OpsPort!.Value)], container.Ports.Select(port => (port.Name, port.ContainerPort)));
             Assert.Equal(IPAddress.Any, options.Address);
@@ -121,8 +118,9 @@ public sealed class KubernetesTests
             Assert.Single(manifests.Of<V1PodDisruptionBudget>(), budget => budget.Spec.Selector.MatchLabels.All(role.Spec.Template.Metadata.Labels.Contains));
             Assert.All(role.Spec.Template.Spec.TopologySpreadConstraints, spread => Assert.Equal(role.Spec.Selector.MatchLabels, spread.LabelSelector.MatchLabels));
             var pod = role.Spec.Template.Spec;
-            var before = pod.Containers[0].Lifecycle.PreStop.Sleep.Seconds;
-            Assert.True(pod.TerminationGracePeriodSeconds > before + RoleHost.ShutdownPatience.TotalSeconds, "it would be killed while calls may still end");
+            var drain = OptionsOf(role, manifests).Drain;
+            Assert.True(drain.Announce > TimeSpan.Zero, "clients would not learn in time that it goes");
+            Assert.True(pod.TerminationGracePeriodSeconds > drain.Longest.TotalSeconds, "it would be killed while calls may still end");
 
             // Either a number or an autoscaler says how many.
             var scaler = manifests.Of<V2HorizontalPodAutoscaler>().SingleOrDefault(scaler => scaler.Spec.ScaleTargetRef.Name == role.Metadata.Name);
@@ -228,6 +226,12 @@ public sealed class KubernetesTests
     private static string ImageOf(V1Deployment role) => role.Spec.Template.Spec.Containers[0].Image.Split(':')[0];
 
     private static string PathOf(V1Deployment role) => $"services/LrtMesh.{CultureInfo.InvariantCulture.TextInfo.ToTitleCase(ComponentOf(role))}/Dockerfile";
+
+    private static RoleOptions OptionsOf(V1Deployment role, Manifests manifests)
+    {
+        var settings = new RoleSettings([], EnvironmentOf(role.Spec.Template.Spec.Containers[0], manifests));
+        return ComponentOf(role) == "mapping" ? MappingOptions.From(settings) : ModelRoleOptions.From(settings);
+    }
 
     /// <summary>The LRTMESH_* variables that a role's process sees.</summary>
     private static Dictionary<string, string> EnvironmentOf(V1Container container, Manifests manifests)
