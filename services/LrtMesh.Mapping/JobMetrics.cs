@@ -17,8 +17,14 @@ internal static class JobMetrics
         "lrtmesh.job.duration", "s", "From a job's creation to its end, by the state in which it ended.",
         advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [1, 5, 15, 60, 300, 900, 3600, 14400, 43200] });
 
-    static JobMetrics() =>
+    static JobMetrics()
+    {
         Meter.CreateObservableGauge("lrtmesh.jobs.open", () => Volatile.Read(ref _open), "{job}", "Jobs in the store that have not ended, of all roles: each tells the same number.");
+        // An increase from nothing would be none to Prometheus.
+        Created.Add(0);
+        Taken.Add(0);
+        Running.Add(0);
+    }
 
     /// <summary>A job was created.</summary>
     public static void WasCreated() => Created.Add(1);

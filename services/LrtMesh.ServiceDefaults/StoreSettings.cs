@@ -1,3 +1,4 @@
+using System.Globalization;
 using LrtMesh.Core.Store;
 using LrtMesh.ServiceDefaults.Access;
 
@@ -6,10 +7,16 @@ namespace LrtMesh.ServiceDefaults;
 /// <summary>A role's settings of its store.</summary>
 public static class StoreSettings
 {
-    /// <summary>Reads <c>redis</c>, <c>redis-password-file</c>, <c>redis-ca</c>, <c>redis-cert</c> and <c>redis-key</c>.</summary>
+    /// <summary>Reads <c>redis</c>, <c>redis-password-file</c>, <c>redis-ca</c>, <c>redis-cert</c>, <c>redis-key</c> and <c>redis-wait-replicas</c>.</summary>
     /// <param name="settings">The settings; what is wrong is noted there.</param>
     public static StoreOptions Store(this RoleSettings settings)
     {
+        var replicas = settings.Optional("redis-wait-replicas") ?? "0";
+        if (!byte.TryParse(replicas, NumberStyles.None, CultureInfo.InvariantCulture, out var wait))
+        {
+            settings.Wrong("redis-wait-replicas", $"must be 0 to {byte.MaxValue}, not '{replicas}'");
+        }
+
         var certificate = AccessOptions.Pair(settings, "redis-cert", "redis-key");
         return new StoreOptions(settings.Required("redis", "the store as HOST:PORT"))
         {
@@ -17,6 +24,7 @@ public static class StoreSettings
             CaFile = settings.Optional("redis-ca"),
             CertificateFile = certificate?.Certificate,
             KeyFile = certificate?.Key,
+            WaitReplicas = wait,
         };
     }
 }

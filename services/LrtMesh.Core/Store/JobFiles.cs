@@ -59,7 +59,7 @@ public sealed class JobFiles
         }
 
         var before = await PointerAsync(id, file, ct);
-        return await _link.RunAsync(
+        var written = await _link.RunAsync(
             What(id, file),
             db =>
             {
@@ -79,6 +79,12 @@ public sealed class JobFiles
                 return transaction.ExecuteAsync();
             },
             ct);
+        if (written)
+        {
+            await _link.ReplicatedAsync(What(id, file), [PointerKey(id, file)], ct);
+        }
+
+        return written;
     }
 
     /// <summary>Reads a file into a temporary one, which goes when it is closed.</summary>

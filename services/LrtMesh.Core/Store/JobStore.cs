@@ -72,6 +72,7 @@ public sealed class JobStore
 
         await _index.AddAsync(created.Id, ct);
         await Open.AddAsync(created.Id, ct);
+        await _link.ReplicatedAsync(What(created.Id), [Key(created.Id), _index.Key, OpenJobs.Entries], ct);
         return created;
     }
 
@@ -114,6 +115,7 @@ public sealed class JobStore
             changed.Revision = before.Revision + 1;
             if (await CommitAsync(changed, before.Revision, ct))
             {
+                await _link.ReplicatedAsync(What(id), [Key(id)], ct);
                 _link.Notify(ChannelOf(id));
                 if (HasEnded(changed))
                 {

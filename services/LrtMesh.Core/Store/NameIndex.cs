@@ -14,6 +14,9 @@ internal sealed class NameIndex(RedisLink link, TenantKeys keys, string kind, Or
 
     private readonly RedisKey _key = $"{keys.Root}{{{kind}s}}:names";
 
+    /// <summary>Where it lies.</summary>
+    public RedisKey Key => _key;
+
     public Task AddAsync(string name, CancellationToken ct) =>
         link.RunAsync($"{kind} \"{name}\"", db => db.SortedSetAddAsync(_key, name, 0), ct);
 

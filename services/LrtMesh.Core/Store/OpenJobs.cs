@@ -15,7 +15,9 @@ public sealed class OpenJobs
 
     private const string Opened = "lrtmesh:jobs:opened";
     private const char TenantEnds = ':'; // which no tenant's name and no id has
-    private static readonly RedisKey Entries = "lrtmesh:{jobs}:open"; // [TENANT:]ID by the time at which it was added, in milliseconds
+    /// <summary>[TENANT:]ID by the time at which it was added, in milliseconds.</summary>
+    internal static readonly RedisKey Entries = "lrtmesh:{jobs}:open";
+
     private static readonly TimeSpan PollEvery = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan CreatedWithin = TimeSpan.FromMinutes(10);
 

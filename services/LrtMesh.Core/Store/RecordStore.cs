@@ -93,6 +93,7 @@ public abstract class RecordStore<TInfo, TRecord>
             if (await CommitAsync(name, before, pieces, header, ct))
             {
                 await _index.AddAsync(name, ct);
+                await _link.ReplicatedAsync(What(name), [HeaderKey(name), _index.Key], ct);
                 var stored = Compose(info, arrays);
                 _cache.Set(HeaderKey(name), write, stored, payload.Length);
                 return stored;
@@ -158,6 +159,7 @@ public abstract class RecordStore<TInfo, TRecord>
             {
                 _cache.Remove(HeaderKey(name));
                 await _index.RemoveAsync(name, HeaderKey(name), ct);
+                await _link.ReplicatedAsync(What(name), [HeaderKey(name)], ct);
                 return;
             }
         }

@@ -16,13 +16,18 @@ internal sealed partial class RedisLink : IAsyncDisposable
     // Milliseconds. A configuration may give its own values, which come after these and win.
     private const string Defaults = "connectTimeout=3000,connectRetry=2,syncTimeout=5000,asyncTimeout=5000,keepAlive=5,name=lrtmesh,";
 
+    // Replicas that are there have a write within milliseconds; while a wait lasts nothing else comes through the same connection.
+    private static readonly TimeSpan ReplicasPatience = TimeSpan.FromSeconds(1);
+
     private readonly ConnectionMultiplexer _connections;
     private readonly string _address;
+    private readonly int _replicas;
 
-    private RedisLink(ConnectionMultiplexer connections, string address)
+    private RedisLink(ConnectionMultiplexer connections, string address, int replicas)
     {
         _connections = connections;
         _address = address;
+        _replicas = replicas;
     }
 
     /// <exception cref="LrtMeshException">Unavailable: nothing answers; InvalidArgument: the configuration cannot be read.</exception>
@@ -35,7 +40,7 @@ internal sealed partial class RedisLink : IAsyncDisposable
             var connections = await ConnectionMultiplexer.ConnectAsync(options).WaitAsync(ct);
             connections.ConnectionFailed += (_, e) => LogLost(logger, address, e.FailureType);
             connections.ConnectionRestored += (_, _) => LogBack(logger, address);
-            return new RedisLink(connections, address);
+            return new RedisLink(connections, address, store.WaitReplicas);
         }
         catch (Exception e) when (e is RedisException or RedisTimeoutException)
         {
@@ -125,6 +130,35 @@ internal sealed partial class RedisLink : IAsyncDisposable
         }
     }
 
+    /// <summary>Waits until replicas have what was written, if they are to be waited for: WAIT, of the connection that wrote.</summary>
+    /// <param name="what">The record that an error names.</param>
+    /// <param name="keys">Keys that were written; in a cluster they may lie on several servers.</param>
+    /// <param name="ct">Stops the wait.</param>
+    /// <exception cref="LrtMeshException">Unavailable: too few replicas have it; the write is done, and a failover may lose it.</exception>
+    public async Task ReplicatedAsync(string what, RedisKey[] keys, CancellationToken ct)
+    {
+        if (_replicas == 0)
+        {
+            return;
+        }
+
+        foreach (var server in keys.Select(key => _connections.GetServer(key)).DistinctBy(server => server.EndPoint))
+        {
+            var began = Stopwatch.GetTimestamp();
+            var reached = await RunAsync(what, async _ => (int)await server.ExecuteAsync("WAIT", _replicas, (int)ReplicasPatience.TotalMilliseconds), ct);
+            if (reached < _replicas)
+            {
+                StoreMetrics.Took(began, ErrorReason.Unavailable);
+                throw new LrtMeshException(
+                    ErrorReason.Unavailable,
+                    $"{what} is written and not replicated: after {ReplicasPatience.TotalSeconds} s the replicas of Redis at {_address} that have it are {reached}, and were to be {_replicas} (redis-wait-replicas); write it again")
+                {
+                    RetryAfter = TimeSpan.FromSeconds(1),
+                };
+            }
+        }
+    }
+
     /// <summary>Sends a notification; one that is lost is not an error, since watchers also poll.</summary>
     public void Notify(string channel) =>
         _connections.GetSubscriber().Publish(RedisChannel.Literal(channel), RedisValue.EmptyString, CommandFlags.FireAndForget);
@@ -159,7 +193,8 @@ internal sealed partial class RedisLink : IAsyncDisposable
             ? throw new LrtMeshException(
                 ErrorReason.FailedPrecondition,
                 $"Redis at {_address} throws any key away when it is full (maxmemory-policy {promises.Eviction}), vectors and maps among them: set maxmemory-policy to noeviction")
-            : promises;
+            : _replicas == 0 ? promises
+            : promises with { Durability = $"{promises.Durability}; writes wait for replicas to have them: {_replicas}" };
     }
 
     /// <inheritdoc/>

@@ -16,6 +16,9 @@ public sealed record StoreOptions(string Redis)
     /// <summary>PEM of its key.</summary>
     public string? KeyFile { get; init; }
 
+    /// <summary>Replicas that must have a write before it is acknowledged; default is 0: the primary's word is enough.</summary>
+    public int WaitReplicas { get; init; }
+
     /// <summary>A store that <see cref="Redis"/> says all of.</summary>
     public static implicit operator StoreOptions(string redis) => new(redis);
 

@@ -159,10 +159,10 @@ public sealed class RedisAccessTests : IAsyncLifetime
     public void A_role_s_settings_say_how_its_store_is_reached()
     {
         var options = ModelRoleOptions.From(new RoleSettings(
-            ["--models", "a=/a", "--redis", "redis:6380,user=u", "--redis-password-file", "/p", "--redis-ca", "/ca", "--redis-cert", "/c", "--redis-key", "/k"], new Dictionary<string, string>()));
-        Assert.Equal(new StoreOptions("redis:6380,user=u") { PasswordFile = "/p", CaFile = "/ca", CertificateFile = "/c", KeyFile = "/k" }, options.Redis);
-        var error = Assert.Throws<LrtMeshException>(() => ModelRoleOptions.From(new RoleSettings(["--models", "a=/a", "--redis", "redis:6380", "--redis-cert", "/c"], new Dictionary<string, string>())));
-        Assert.Equal("--redis-key", Assert.Single(error.Violations).Field);
+            ["--models", "a=/a", "--redis", "redis:6380,user=u", "--redis-password-file", "/p", "--redis-ca", "/ca", "--redis-cert", "/c", "--redis-key", "/k", "--redis-wait-replicas", "2"], new Dictionary<string, string>()));
+        Assert.Equal(new StoreOptions("redis:6380,user=u") { PasswordFile = "/p", CaFile = "/ca", CertificateFile = "/c", KeyFile = "/k", WaitReplicas = 2 }, options.Redis);
+        var error = Assert.Throws<LrtMeshException>(() => ModelRoleOptions.From(new RoleSettings(["--models", "a=/a", "--redis", "redis:6380", "--redis-cert", "/c", "--redis-wait-replicas", "-1"], new Dictionary<string, string>())));
+        Assert.Equal(["--redis-wait-replicas", "--redis-key"], error.Violations.Select(violation => violation.Field));
     }
 
     private async Task<MeshStore> ConnectAsync(StoreOptions options)

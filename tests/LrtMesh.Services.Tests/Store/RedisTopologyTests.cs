@@ -31,11 +31,7 @@ public sealed class RedisTopologyTests : IAsyncLifetime
         await replica.StartAsync();
         await using var sentinel = new RedisSentinelProcess(primary);
         await sentinel.StartAsync();
-        await UntilAsync(async () =>
-        {
-            await using var raw = await ConnectionMultiplexer.ConnectAsync($"{replica.Address},allowAdmin=true");
-            return ((string)(await raw.GetServers()[0].ExecuteAsync("INFO", "replication"))!).Contains("master_link_status:up", StringComparison.Ordinal);
-        });
+        await ReplicatesAsync(replica);
         // It hears of replicas from the primary, every ten seconds.
         await UntilAsync(async () =>
         {
@@ -63,6 +59,44 @@ public sealed class RedisTopologyTests : IAsyncLifetime
         await using var other = await MeshStore.ConnectAsync(replica.Address, NullLogger<MeshStore>.Instance, Ct);
         Assert.Equal(["v", "w"], (await other.Vectors.ListAsync("", 0, "", Ct)).Items.Select(vector => vector.Name));
         Assert.Equal(StoreSamples.Vector("v").Elements, (await other.Vectors.GetAsync("v", Ct)).Elements);
+    }
+
+    [Fact]
+    public async Task A_write_that_too_few_replicas_have_is_not_acknowledged()
+    {
+        await using var primary = new RedisServerProcess();
+        await primary.StartAsync();
+        await using var replica = new RedisServerProcess { Settings = ["--replicaof", .. primary.Address.Split(':'), "--repl-diskless-sync-delay", "0"] };
+        await replica.StartAsync();
+        await ReplicatesAsync(replica);
+        await using var store = await MeshStore.ConnectAsync(new StoreOptions(primary.Address) { WaitReplicas = 1 }, NullLogger<MeshStore>.Instance, Ct);
+        Assert.EndsWith("; writes wait for replicas to have them: 1", store.Durability, StringComparison.Ordinal);
+        await store.Vectors.PutAsync(StoreSamples.Vector("v"), Ct);
+        await using (var raw = await ConnectionMultiplexer.ConnectAsync($"{replica.Address},allowAdmin=true"))
+        {
+            Assert.True(await raw.GetDatabase().KeyExistsAsync("lrtmesh:vector:{v}")); // with no wait here
+        }
+
+        var job = await store.Jobs.CreateAsync(new V1.MapJob { Map = "m", State = V1.JobState.Pending }, new V1.CreateMapJobRequest(), TimeSpan.FromHours(1), "", Ct);
+        await replica.KillAsync();
+        await FailsAsync(() => store.Vectors.PutAsync(StoreSamples.Vector("v", 2), Ct));
+        await FailsAsync(() => store.Vectors.DeleteAsync("v", Ct));
+        await FailsAsync(() => store.Jobs.UpdateAsync(job.Id, current => current, Ct));
+        using (var moments = new MemoryStream(new byte[10]))
+        {
+            await FailsAsync(() => store.Jobs.Files.WriteAsync(job.Id, JobFiles.Moments, moments, TimeSpan.FromHours(1), worker: null, Ct));
+        }
+
+        await replica.StartAsync();
+        await ReplicatesAsync(replica);
+        await store.Vectors.PutAsync(StoreSamples.Vector("v", 3), Ct);
+
+        static async Task FailsAsync(Func<Task> write)
+        {
+            var error = await Assert.ThrowsAsync<LrtMeshException>(write);
+            Assert.Equal(ErrorReason.Unavailable, error.Reason);
+            Assert.Contains("is written and not replicated", error.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -122,6 +156,12 @@ public sealed class RedisTopologyTests : IAsyncLifetime
     }
 
     private static Task<MeshStore> ConnectAsync(RedisCluster cluster) => MeshStore.ConnectAsync(cluster.Addresses, NullLogger<MeshStore>.Instance, Ct);
+
+    private static Task ReplicatesAsync(RedisServerProcess replica) => UntilAsync(async () =>
+    {
+        await using var raw = await ConnectionMultiplexer.ConnectAsync($"{replica.Address},allowAdmin=true");
+        return ((string)(await raw.GetServers()[0].ExecuteAsync("INFO", "replication"))!).Contains("master_link_status:up", StringComparison.Ordinal);
+    });
 
     private static async Task UntilAsync(Func<Task<bool>> holds)
     {
