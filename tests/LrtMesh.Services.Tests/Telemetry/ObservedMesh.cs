@@ -158,6 +158,7 @@ public sealed partial class ObservedMesh : IAsyncLifetime
         command.Environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Endpoint;
         command.Environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
         command.Environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
+        command.Environment["OTEL_METRIC_EXPORT_INTERVAL"] = "1000";
         var process = Process.Start(command)!;
         process.ErrorDataReceived += (_, line) => Take(line.Data);
         process.OutputDataReceived += (_, line) => Take(line.Data);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using StackExchange.Redis;
 
@@ -7,6 +8,7 @@ namespace LrtMesh.TestKit.Stores;
 public sealed class RedisCluster : IAsyncDisposable
 {
     private const int Slots = 16384;
+    private static readonly TimeSpan JoinsWithin = TimeSpan.FromSeconds(60);
 
     private readonly List<(RedisServerProcess Server, int Bus)> _nodes = [];
 
@@ -36,10 +38,16 @@ public sealed class RedisCluster : IAsyncDisposable
             await server.ExecuteAsync("CLUSTER", "MEET", first[0], first[1], _nodes[0].Bus);
         }
 
+        var clock = Stopwatch.StartNew();
         foreach (var address in Nodes.Select(node => node.Address))
         {
             while (!await IsWholeAsync(address))
             {
+                if (clock.Elapsed > JoinsWithin)
+                {
+                    throw new TimeoutException($"the node at {address} does not see a whole cluster");
+                }
+
                 await Task.Delay(100);
             }
         }
