@@ -1,6 +1,9 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using LrtMesh.Cli.Evaluation;
+using LrtMesh.V1;
 
 namespace LrtMesh.Cli;
 
@@ -9,10 +12,34 @@ namespace LrtMesh.Cli;
 /// <param name="Positive">A continuation that shows the behaviour.</param>
 /// <param name="Negative">One that does not.</param>
 /// <param name="Frames">The ids of the templates (frames) that they were made from.</param>
-internal sealed record BehaviourPrompt(string Text, string Positive, string Negative, IReadOnlyList<string> Frames);
+internal sealed record BehaviourPrompt(string Text, string Positive, string Negative, IReadOnlyList<string> Frames)
+{
+    /// <summary>The same as a conversation, for models that read chats; null: it is a text for all.</summary>
+    [JsonIgnore]
+    public Chat? Chat { get; init; }
+
+    /// <summary>As a model reads it.</summary>
+    public PromptInput For(Model model) => new(Text, model.ReadsChats ? Chat : null);
+}
 
 /// <summary>Two texts that differ in a behaviour, and the templates that they were made from.</summary>
-internal sealed record FramedPair(string Positive, string Negative, IReadOnlyList<string> Frames);
+internal sealed record FramedPair(string Positive, string Negative, IReadOnlyList<string> Frames)
+{
+    /// <summary>The question of which both are answered, and the answers, for models that read chats; null: they are texts for all.</summary>
+    [JsonIgnore]
+    public Exchange? Exchange { get; init; }
+
+    /// <summary>As a model reads it.</summary>
+    public ContrastPair For(Model model) => model.ReadsChats && Exchange is { } exchange
+        ? new ContrastPair { PositiveChat = Chats.With(exchange.Chat, exchange.Positive), NegativeChat = Chats.With(exchange.Chat, exchange.Negative) }
+        : new ContrastPair { Positive = Positive, Negative = Negative };
+}
+
+/// <summary>A conversation that the assistant is to go on with, and two answers.</summary>
+internal sealed record Exchange(Chat Chat, string Positive, string Negative);
+
+/// <summary>What a model goes on from: a text, or a conversation of which it is the plain form.</summary>
+internal sealed record PromptInput(string Text, Chat? Chat = null);
 
 /// <summary>Tells whether a text shows a behaviour: it does where the signs of one pole outnumber those of the other.</summary>
 /// <param name="On">Matches the signs of the behaviour.</param>
@@ -34,11 +61,13 @@ internal sealed record Detector(string On, string Off)
 }
 
 /// <summary>A behaviour: how it is seen, what its vector is learnt from, and the prompts on which steering is chosen and measured.</summary>
+/// <param name="Rate">Share of the family's training texts that show it; 0 where there are none.</param>
+/// <param name="Detector">Tells whether a text shows it; null: it shows in which of two answers the model takes to be more probable.</param>
 internal sealed record Behaviour(
     string Name,
     string Description,
     double Rate,
-    Detector Detector,
+    Detector? Detector,
     IReadOnlyList<FramedPair> Contrast,
     IReadOnlyList<BehaviourPrompt> Dev,
     IReadOnlyList<BehaviourPrompt> Test);
@@ -53,21 +82,48 @@ internal enum MapText
     BehaviourFree,
 }
 
+/// <summary>Documents on which maps are fitted.</summary>
+/// <param name="Digest">Of what they came from.</param>
+/// <param name="Window">Tokens over whose mean states a map is fitted.</param>
+/// <param name="Documents">The documents, in order.</param>
+/// <param name="HeldOut">Texts that no map has seen, for what steering costs.</param>
+internal sealed record MapDocuments(string Digest, int Window, IReadOnlyList<Document> Documents, IReadOnlyList<string> HeldOut);
+
 /// <summary>
-/// What ships with a family of models beside their weights: its behaviours and the texts for maps. The four splits
-/// (contrast, dev, test, map) share no template; see docs on evaluation.
+/// Behaviours, and the texts for maps: what ships with a family of models beside their weights, or what a user brings
+/// (<see cref="BroughtBehaviours"/>). The four splits (contrast, dev, test, map) share no template; see docs on evaluation.
 /// </summary>
 internal sealed class BehaviourSet
 {
     private static readonly JsonSerializerOptions Json = new() { PropertyNameCaseInsensitive = true, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
+    // Of the large model's depth: early and late. Chosen on dev prompts of the family that ships.
+    private static readonly double[] FamilyDepths = [0.2, 1.0];
+
     private readonly string _folder;
+    private readonly Func<MapText, MapDocuments> _mapDocuments;
 
     private BehaviourSet(string folder, IReadOnlyList<Behaviour> behaviours, string digest)
     {
         _folder = folder;
+        _mapDocuments = text => FamilyDocuments(MapTextPath(folder, text), text);
         All = behaviours;
         Digest = digest;
+        Depths = FamilyDepths;
+        Position = LearnPosition.Mean;
+    }
+
+    /// <summary>A set that a user brings.</summary>
+    /// <param name="path">Where it is from, for messages.</param>
+    public BehaviourSet(string path, IReadOnlyList<Behaviour> behaviours, string digest, IReadOnlyList<double> depths, LearnPosition position, Func<MapText, MapDocuments> mapDocuments)
+    {
+        _folder = path;
+        _mapDocuments = mapDocuments;
+        All = behaviours;
+        Digest = digest;
+        Depths = depths;
+        Position = position;
+        Brought = true;
     }
 
     /// <summary>The family's folder where --family does not name one.</summary>
@@ -78,6 +134,22 @@ internal sealed class BehaviourSet
 
     /// <summary>Digest over all behaviour files.</summary>
     public string Digest { get; }
+
+    /// <summary>Depths of the steered model at which vectors are tried on dev prompts: 0 is its first layer, 1 its last.</summary>
+    public IReadOnlyList<double> Depths { get; }
+
+    /// <summary>Whose hidden state stands for a text when a vector is learnt.</summary>
+    public LearnPosition Position { get; }
+
+    /// <summary>Whether a user brings it; otherwise it ships with a family.</summary>
+    public bool Brought { get; }
+
+    /// <summary>The same set of other behaviours.</summary>
+    public BehaviourSet With(IReadOnlyList<Behaviour> behaviours) => new(_folder, behaviours, Digest, Depths, Position, _mapDocuments);
+
+    /// <summary>The documents for maps.</summary>
+    /// <exception cref="CommandException">They cannot be read.</exception>
+    public MapDocuments MapDocuments(MapText text) => _mapDocuments(text);
 
     /// <summary>The behaviour of that name.</summary>
     /// <exception cref="CommandException">There is none.</exception>
@@ -101,9 +173,6 @@ internal sealed class BehaviourSet
         return set;
     }
 
-    /// <summary>The file that holds the map text.</summary>
-    public string MapTextPath(MapText text) => MapTextPath(_folder, text);
-
     /// <summary>The file that holds a family's map text.</summary>
     public static string MapTextPath(string folder, MapText text) =>
         Path.Combine(folder, "text", text == MapText.InDistribution ? "map.jsonl" : "map-behaviour-free.jsonl");
@@ -125,12 +194,23 @@ internal sealed class BehaviourSet
         try
         {
             var behaviour = JsonSerializer.Deserialize<Behaviour>(File.ReadAllBytes(file), Json) ?? throw new JsonException("it is null");
-            return behaviour.Detector.On.Length > 0 ? behaviour : throw new CommandException($"{file}: detector.on is empty: no text could ever show the behaviour.");
+            return behaviour.Detector is { On.Length: > 0 } ? behaviour : throw new CommandException($"{file}: detector.on is empty: no text could ever show the behaviour.");
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException or RegexParseException)
         {
             throw new CommandException($"{file}: not a behaviour file: {e.Message}", inner: e);
         }
+    }
+
+    private static MapDocuments FamilyDocuments(string path, MapText text)
+    {
+        var documents = TextFiles.ReadDocuments(path).ToArray();
+        int forMap = Math.Min(PairVectors.MapDocuments, documents.Length * 9 / 10);
+        return new MapDocuments(
+            DigestOf(path),
+            text == MapText.InDistribution ? PairVectors.MapWindow : PairVectors.BehaviourFreeWindow,
+            documents[..forMap],
+            [.. documents.Skip(forMap).Select(document => document.Text)]);
     }
 
     // All behaviours together: a template that teaches one behaviour must not prompt for another either.
@@ -161,7 +241,7 @@ internal sealed class BehaviourSet
 
     private IEnumerable<string> MapFrames()
     {
-        foreach (string path in Enum.GetValues<MapText>().Select(MapTextPath))
+        foreach (string path in Enum.GetValues<MapText>().Select(text => MapTextPath(_folder, text)))
         {
             foreach (var (line, number) in TextFiles.ReadLines(path))
             {

@@ -24,6 +24,27 @@ internal static class Chats
         return chat;
     }
 
+    /// <summary>A conversation with an answer of the assistant's at its end.</summary>
+    public static Chat With(Chat chat, string answer) => new(chat) { Messages = { new ChatMessage { Role = "assistant", Content = answer } } };
+
+    /// <summary>A conversation without its last message.</summary>
+    public static Chat WithoutLast(Chat chat)
+    {
+        var shorter = new Chat(chat);
+        shorter.Messages.RemoveAt(shorter.Messages.Count - 1);
+        return shorter;
+    }
+
+    /// <summary>
+    /// A conversation as models without a chat template read it, up to where the assistant speaks: "Human: …", "Assistant: …" (the form of Perez et
+    /// al. 2022, 2212.09251).
+    /// </summary>
+    public static string Plain(Chat chat)
+    {
+        var turns = chat.Messages.Select(message => $"{(message.Role == "user" ? "Human" : message.Role == "assistant" ? "Assistant" : "System")}: {message.Content.Trim()}");
+        return string.Join("\n\n", turns) + (chat.Messages[^1].Role == "assistant" ? "" : "\n\nAssistant:");
+    }
+
     /// <summary>Reads a file.</summary>
     /// <exception cref="CommandException">It cannot be read, or is no conversation.</exception>
     public static Chat Read(string path)

@@ -115,6 +115,21 @@ internal static class TextFiles
         }
     }
 
+    /// <summary>A .json file.</summary>
+    /// <exception cref="CommandException">It cannot be read, or is no JSON.</exception>
+    public static JsonElement ParseFile(string path)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            return document.RootElement.Clone();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new CommandException($"{path}: {(e is JsonException ? "not JSON" : "cannot be read")}: {e.Message}", inner: e);
+        }
+    }
+
     private static List<Span>? SpansOf(JsonElement element)
     {
         if (!element.TryGetProperty("spans", out var list) || list.ValueKind != JsonValueKind.Array)

@@ -30,7 +30,7 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
         Check(request, names, model);
         var lambda = request.Method == VectorMethod.LogisticProbe ? request.HasProbeLambda ? request.ProbeLambda : LearntDirection.DefaultProbeLambda : 0;
         var folds = HeldOutFolds.Of([.. request.Pairs.Select(pair => (KeyOf(pair.Positive, pair.PositiveChat), KeyOf(pair.Negative, pair.NegativeChat)))]);
-        var tokens = Split(request.Pairs, model);
+        var tokens = Split(request.Pairs, model, request.Position);
         use.UseTokens(tokens.Sum(text => text.Length));
         var read = await ReadAsync(model, tokens, [.. request.Layers.Select(layer => (int)layer)], request.Position, cancellation);
 
@@ -113,10 +113,10 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
     }
 
     /// <summary>Texts are split as prompts are, special tokens included, so that a vector meets the states that it was learnt from.</summary>
-    private static TextToken[][] Split(IReadOnlyList<ContrastPair> pairs, LoadedModel model)
+    private static TextToken[][] Split(IReadOnlyList<ContrastPair> pairs, LoadedModel model, LearnPosition position)
     {
-        TextToken[] Side(string text, Chat? chat, string field) => chat is null
-            ? [.. model.Tokenizer.Encode(text, addSpecialTokens: true)]
+        TextToken[] Side(string text, Chat? chat, string field) => chat is null ? [.. model.Tokenizer.Encode(text, addSpecialTokens: true)]
+            : position == LearnPosition.LastContent ? UpToContent(chat, field)
             : [.. model.Encode(chat, addGenerationPrompt: false, field)];
         var tokens = pairs.SelectMany((pair, i) => new[]
         {
@@ -133,6 +133,16 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
 
         check.Throw();
         return tokens;
+
+        // What the template writes after the content is not read: states look back alone.
+        TextToken[] UpToContent(Chat chat, string field)
+        {
+            var (encoded, contents) = model.EncodeWithContents(chat, addGenerationPrompt: false, field);
+            var last = contents.FirstOrDefault(content => content.Message == chat.Messages.Count - 1);
+            var end = Array.FindLastIndex([.. encoded], token => token.Start < last.End && token.End > last.Start);
+            return end >= 0 ? [.. encoded.Take(end + 1)] : throw LrtMeshException.Mismatch(
+                field, $"{model.Name}'s chat template does not write the last message's content as it is, so that its last token cannot be found; take another position");
+        }
     }
 
     /// <summary>Reads the texts at each layer.</summary>

@@ -92,13 +92,13 @@ internal static class DemoCommand
         Step(console, 1, "Two models of one family", $"{Describe(source)} is where we learn; {Describe(target)} is what we steer. Vectors and maps live in {mesh.Store}.");
 
         // 2. The yardstick: the large model's own vectors, and on dev prompts the layers and coefficients.
-        uint[] candidates = Depth.CandidateLayers(target.Model.Layers);
+        uint[] candidates = Depth.CandidateLayers(target.Model.Layers, set.Depths);
         Step(console, 2, "The yardstick: native vectors",
             $"For each of {behaviours.Count} behaviours, the mean state over texts that show it, less that over their counterparts, learnt in {target.Name} itself at layers {string.Join(", ", candidates)}. "
             + "On dev prompts we look how strongly each steers, and take the layer where its effect is largest and the coefficient at which it is half of that. "
             + "What is steered is the prompt's last token and all that are generated.");
-        var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(behaviours, candidates, report, run.Cancellation));
-        var dev = new DevChoice(sampler, seed);
+        var natives = await run.Terminal.ProgressAsync("learning native vectors", report => vectors.LearnNativeAsync(set, candidates, report, run.Cancellation));
+        var dev = new DevChoice(new Trials(sampler, new Scorer(mesh.Generation, target.Model)), target.Model, seed);
         double[][] baseline = await run.Terminal.ProgressAsync("dev prompts without steering", report => dev.BaselineAsync(behaviours, report, run.Cancellation));
         var curves = await run.Terminal.ProgressAsync("dev prompts, native vectors, growing coefficients", report => dev.CurvesAsync(behaviours, natives, baseline, report, run.Cancellation));
         var choices = await run.Terminal.ProgressAsync(
@@ -110,13 +110,13 @@ internal static class DemoCommand
         // 3. The small model's vectors.
         uint[] sourceLayers = [.. targetLayers.Select(layer => Depth.Same(layer, target.Model.Layers, source.Model.Layers))];
         Step(console, 3, "Learn small", $"The same contrast pairs, now in {source.Name} alone, each at the layer of the same relative depth.");
-        var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(behaviours, sourceLayers, report, run.Cancellation));
+        var learnt = await run.Terminal.ProgressAsync("learning in the small model", report => vectors.LearnSourceAsync(set, sourceLayers, report, run.Cancellation));
         console.MarkupLineInterpolated($"  {learnt.Length} vectors; told apart by them, pairs held out have a mean AUC of {learnt.Average(vector => vector.Auc):0.00}.");
 
         // 4. The maps.
-        string mapText = set.MapTextPath(MapText.InDistribution);
+        var mapText = set.MapDocuments(MapText.InDistribution);
         Step(console, 4, "The maps",
-            $"Both models read the same text. For each pair of layers, ridge regression finds y ≈ A·x + b between their mean states over runs of {PairVectors.MapWindow} tokens (the vectors are means over tokens, too), and each vector v becomes A·v. "
+            $"Both models read the same text. For each pair of layers, ridge regression finds y ≈ A·x + b between their mean states over runs of {mapText.Window} tokens (the vectors are means over tokens, too), and each vector v becomes A·v. "
             + $"Controls: maps fitted on pairs from different documents, and {TestRun.RandomDirections} random directions. All are added with the same length.");
         var request = vectors.MapRequest(targetLayers, mapText);
         var job = await MapJobs.RunAsync(run.Terminal, mesh.Mapping, request, run.Cancellation);
@@ -151,7 +151,7 @@ internal static class DemoCommand
             "test prompts under all arms",
             report => TestRun.RunAsync(sampler, choices, arms, run.Get(Prompts), seed, report, run.Cancellation));
         var pooled = PooledShares.Of(results, (int)(seed & int.MaxValue));
-        var found = new DemoReport(source, target, maps, results, pooled, set.Digest, BehaviourSet.DigestOf(mapText), seed, mesh.Store, sampler.Generated);
+        var found = new DemoReport(source, target, maps, results, pooled, set.Digest, mapText.Digest, seed, mesh.Store, sampler.Generated);
         found.PrintSamples(console);
         return found;
     }

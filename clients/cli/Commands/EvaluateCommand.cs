@@ -24,6 +24,10 @@ internal static class EvaluateCommand
 
     private static readonly Option<string> Kind = Inputs.Choice("--kind", "With --source and --target: how the two differ beside their size.", ModelPair.Kinds);
 
+    private static readonly Option<string?> Brought = new("--behaviours") { Description = "Your own behaviours, as items of multiple choice: a .jsonl file, a folder of them, or a folder with generate/ and test/. Needs --source, --target and --map-text.", HelpName = "PATH" };
+
+    private static readonly Option<string?> MapTextFile = new("--map-text") { Description = "With --behaviours: documents that have nothing to do with them, for the behaviour-free map and for what steering costs; one a line, or .jsonl.", HelpName = "FILE" };
+
     private static readonly Option<bool> Quick = new("--quick") { Description = "Few prompts: minutes, and wide intervals." };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
@@ -36,14 +40,29 @@ internal static class EvaluateCommand
             about it. It works in a fresh data folder, which it removes; what it has asked the models is kept with the report, so that the
             same command goes on where it was cut off.
 
+            Items of --behaviours have "question", "answer_matching_behavior" and "answer_not_matching_behavior" (model-written evaluations; a list of them in
+            generate/NAME/*.json and test/NAME/*_ab.json: contrastive activation addition), or "prompt", "positive" and "negative", or "positive" and
+            "negative" alone, which begin alike. Models with a chat template are asked through it.
+
             Example: lrtmesh evaluate --report report --json evaluation.json
+            Example: lrtmesh evaluate --source small=DIR --target large=DIR --behaviours evals/ --map-text texts.jsonl --report report
             """)
-        { ReportFolder, Family, SourceName, TargetName, Kind, Quick, Seed };
+        { ReportFolder, Family, SourceName, TargetName, Kind, Brought, MapTextFile, Quick, Seed };
         command.Validators.Add(result =>
         {
             if (result.GetValue(SourceName) is null != result.GetValue(TargetName) is null)
             {
                 result.AddError("--source and --target go together.");
+            }
+
+            if (result.GetValue(Brought) is not null && (result.GetValue(SourceName) is null || result.GetValue(MapTextFile) is null))
+            {
+                result.AddError("--behaviours needs --source and --target, the models, and --map-text, documents for maps.");
+            }
+
+            if (result.GetValue(MapTextFile) is not null && result.GetValue(Brought) is null)
+            {
+                result.AddError("--map-text goes with --behaviours; the family has texts of its own.");
             }
         });
         CommandRun.Set(command, RunAsync);
@@ -54,7 +73,7 @@ internal static class EvaluateCommand
     {
         var clock = Stopwatch.StartNew();
         string family = run.Get(Family);
-        var set = BehaviourSet.Load(family);
+        var set = run.Parse.GetValue(Brought) is { } brought ? BroughtBehaviours.Read(brought, run.Parse.GetValue(MapTextFile)!, run.Terminal.Note) : BehaviourSet.Load(family);
         var pairs = Pairs(run, family);
         string folder = Directory.CreateDirectory(run.Get(ReportFolder)).FullName;
         string dataFolder = Directory.CreateTempSubdirectory("lrtmesh-evaluate-").FullName;
@@ -62,8 +81,14 @@ internal static class EvaluateCommand
         {
             using var log = new AnswerLog(Path.Combine(folder, "answers.log"));
             await using var mesh = await run.OpenMeshAsync(dataFolder, ModelPair.MeshOptions(pairs));
+            if (set.Brought)
+            {
+                LocatedModel[] models = [await mesh.FindModelAsync(pairs[0].Source, run.Cancellation), await mesh.FindModelAsync(pairs[0].Target, run.Cancellation)];
+                set = await ContextFit.KeepAsync(set, models, run.Terminal.Note, run.Cancellation);
+            }
+
             var found = await EvaluateAsync(run, mesh, set, pairs, log);
-            var facts = new EvaluationFacts(found, SizeOf(run), run.Get(Quick), run.Get(Seed), set.Digest, run.CommandLine, Version);
+            var facts = new EvaluationFacts(found, SizeOf(run), run.Get(Quick), run.Get(Seed), set.Digest, set.Brought, run.CommandLine, Version);
             Print(run.Terminal.Out, facts);
             object json = facts.ToJson(clock.Elapsed.TotalSeconds);
             await WriteAsync(run, facts, json, folder, clock.Elapsed.TotalSeconds);

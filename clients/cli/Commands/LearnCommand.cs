@@ -29,7 +29,7 @@ internal static class LearnCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<string> Position = Inputs.Choice("--position", "Whose hidden state stands for a text: its last token's, or the mean over its tokens.", "last", "mean");
+    private static readonly Option<string> Position = Inputs.Choice("--position", "Whose hidden state stands for a text: its last token's, the mean over its tokens, or the last token's of a chat's last message, before what the template writes after it.", "last", "mean", "last-content");
 
     public static Command Create()
     {
@@ -70,14 +70,14 @@ internal static class LearnCommand
                 "probe" => VectorMethod.LogisticProbe,
                 _ => VectorMethod.DifferenceOfMeans,
             },
-            Position = run.Get(Position) == "mean" ? LearnPosition.Mean : LearnPosition.Last,
+            Position = run.Get(Position) switch { "mean" => LearnPosition.Mean, "last-content" => LearnPosition.LastContent, _ => LearnPosition.Last },
         };
         if (run.Parse.GetValue(Lambda) is { } lambda)
         {
             request.ProbeLambda = lambda;
         }
 
-        request.Pairs.AddRange(run.Parse.GetValue(Pairs) is { } file ? TextFiles.ReadPairs(file) : PairsOf(BehaviourSet.Load(run.Get(Family))[run.Parse.GetValue(BehaviourName)!]));
+        request.Pairs.AddRange(run.Parse.GetValue(Pairs) is { } file ? TextFiles.ReadPairs(file) : BehaviourSet.Load(run.Get(Family))[run.Parse.GetValue(BehaviourName)!].Contrast.Select(pair => new ContrastPair { Positive = pair.Positive, Negative = pair.Negative }));
 
         await using var mesh = await run.OpenMeshAsync();
         var model = await mesh.FindModelAsync(request.Model, run.Cancellation);
@@ -134,8 +134,4 @@ internal static class LearnCommand
     private static string Next(LocatedModel model, Vector vector) => model.Role.Name == "generation"
         ? $"Try it: lrtmesh generate --model {model.Name} --vector {vector.Name} --coefficient {vector.Norm:G3} \"...\""
         : $"Next, with a map of `lrtmesh train-map --source {model.Name}:{vector.Layer}`: lrtmesh transfer --vector {vector.Name} --map MAP --name {vector.Name}-large";
-
-    /// <summary>A behaviour's contrast pairs as the service takes them.</summary>
-    public static IEnumerable<ContrastPair> PairsOf(Behaviour behaviour) =>
-        behaviour.Contrast.Select(pair => new ContrastPair { Positive = pair.Positive, Negative = pair.Negative });
 }

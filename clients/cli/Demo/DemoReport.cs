@@ -44,7 +44,7 @@ internal sealed record DemoReport(
             console.MarkupLineInterpolated($"  [grey]prompt  [/] {OneLine(result.Prompts[0])}");
             foreach (var arm in new[] { Arm.None, Arm.Native, Arm.Mapped, Arm.Random })
             {
-                string mark = result.Choice.Behaviour.Detector.Shows(result.Texts[arm][0]) ? "●" : "○";
+                string mark = result.Choice.Behaviour.Detector!.Shows(result.Texts[arm][0]) ? "●" : "○";
                 console.MarkupLineInterpolated($"  [grey]{$"{arm}".ToLowerInvariant(),-8}[/] {mark} {OneLine(result.Texts[arm][0])}");
             }
 

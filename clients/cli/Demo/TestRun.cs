@@ -48,7 +48,7 @@ internal static class TestRun
                 choice,
                 [.. choice.Behaviour.Test.Take(prompts).Select(prompt => prompt.Text)],
                 arms.ToDictionary(arm => arm.Key, arm => arm.GroupBy(one => one.Prompt).Select(prompt => prompt.First().Text).ToArray()),
-                arms.ToDictionary(arm => arm.Key, arm => arm.GroupBy(one => one.Prompt).Select(prompt => prompt.Average(one => choice.Behaviour.Detector.Shows(one.Text) ? 1.0 : 0.0)).ToArray()));
+                arms.ToDictionary(arm => arm.Key, arm => arm.GroupBy(one => one.Prompt).Select(prompt => prompt.Average(one => choice.Behaviour.Detector!.Shows(one.Text) ? 1.0 : 0.0)).ToArray()));
         }
     }
 

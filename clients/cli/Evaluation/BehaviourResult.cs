@@ -102,13 +102,17 @@ internal sealed record BehaviourResult(
 /// <summary>A pair of models on all behaviours.</summary>
 /// <param name="Maps">One a target layer, the one that most behaviours use first.</param>
 /// <param name="Perplexity">Of held-out text without steering.</param>
-/// <param name="MapTextDigest">Digest of the file of the map's documents.</param>
+/// <param name="MapTextDigest">Digest of what the map's documents came from.</param>
+/// <param name="MapWindow">Tokens over whose mean states the map was fitted.</param>
+/// <param name="MapDocuments">How many there were.</param>
 internal sealed record PairResult(
     ModelPair Pair,
     LocatedModel Source,
     LocatedModel Target,
     MapText MapText,
     string MapTextDigest,
+    int MapWindow,
+    int MapDocuments,
     IReadOnlyList<V1.AffineMap> Maps,
     IReadOnlyList<BehaviourResult> Behaviours,
     double Perplexity)

@@ -21,7 +21,8 @@ internal sealed record Choice(Behaviour Behaviour, Vector Native, double Coeffic
 /// </summary>
 /// <param name="curvePrompts">Prompts of a behaviour for its dose-response curve.</param>
 /// <param name="confirmPrompts">Prompts of a behaviour for the test at the chosen coefficient.</param>
-internal sealed class DevChoice(Sampler sampler, ulong seed, int curvePrompts = DevChoice.CurvePrompts, int confirmPrompts = DevChoice.ConfirmPrompts)
+/// <param name="model">The steered model.</param>
+internal sealed class DevChoice(Trials trials, Model model, ulong seed, int curvePrompts = DevChoice.CurvePrompts, int confirmPrompts = DevChoice.ConfirmPrompts)
 {
     /// <summary>Coefficients tried, as shares of the mean length of the layer's hidden states.</summary>
     public static readonly double[] Shares = [0.1, 0.2, 0.4, 0.8];
@@ -36,20 +37,20 @@ internal sealed class DevChoice(Sampler sampler, ulong seed, int curvePrompts = 
 
     /// <summary>Rates without steering on the dev prompts: [behaviour][prompt], 1 where the behaviour shows.</summary>
     public async Task<double[][]> BaselineAsync(IReadOnlyList<Behaviour> behaviours, Action<long, long> report, CancellationToken cancellation) =>
-        await OutcomesAsync([.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, confirmPrompts, null))], report, cancellation);
+        await OutcomesAsync([.. behaviours.Select((behaviour, b) => new Condition(behaviour, b, confirmPrompts, null))], report, cancellation);
 
     /// <summary>Dose-response curves: [behaviour][layer].</summary>
     /// <param name="natives">[behaviour][layer].</param>
     public async Task<DoseResponse[][]> CurvesAsync(IReadOnlyList<Behaviour> behaviours, LearntVector[][] natives, double[][] baseline, Action<long, long> report, CancellationToken cancellation)
     {
         int layers = natives[0].Length;
-        var trials =
+        var conditions =
             from b in Enumerable.Range(0, behaviours.Count)
             from layer in Enumerable.Range(0, layers)
             from share in Shares
             let native = natives[b][layer]
-            select new Trial(behaviours[b], b, curvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, native.Vector.Layer, share * native.MeanHiddenNorm));
-        double[][] outcomes = await OutcomesAsync([.. trials], report, cancellation);
+            select new Condition(behaviours[b], b, curvePrompts, new SteeredBy(native.Vector.Name, native.Vector.Digest, native.Vector.Layer, share * native.MeanHiddenNorm));
+        double[][] outcomes = await OutcomesAsync([.. conditions], report, cancellation);
 
         var curves = new DoseResponse[behaviours.Count][];
         int next = 0;
@@ -90,29 +91,28 @@ internal sealed class DevChoice(Sampler sampler, ulong seed, int curvePrompts = 
         // A behaviour that no coefficient brings about is shown with the smallest one tried.
         double[] coefficients = [.. layers.Select((layer, b) => curves[b][layer].HalfOfLargest() ?? curves[b][layer].Coefficients[0])];
         double[][] steered = await OutcomesAsync(
-            [.. behaviours.Select((behaviour, b) => new Trial(behaviour, b, confirmPrompts, new SteeredBy(vectors[b].Name, vectors[b].Digest, vectors[b].Layer, coefficients[b])))], report, cancellation);
+            [.. behaviours.Select((behaviour, b) => new Condition(behaviour, b, confirmPrompts, new SteeredBy(vectors[b].Name, vectors[b].Digest, vectors[b].Layer, coefficients[b])))], report, cancellation);
         double[] p = Significance.Holm([.. steered.Select((outcomes, b) => Significance.SignTest(baseline[b], outcomes))]);
         return [.. behaviours.Select((behaviour, b) => new Choice(behaviour, vectors[b], coefficients[b], steered[b].Average() - baseline[b].Average(), p[b]))];
     }
 
-    private async Task<double[][]> OutcomesAsync(IReadOnlyList<Trial> trials, Action<long, long> report, CancellationToken cancellation)
+    private async Task<double[][]> OutcomesAsync(IReadOnlyList<Condition> conditions, Action<long, long> report, CancellationToken cancellation)
     {
-        var samples = trials.SelectMany(trial => trial.Behaviour.Dev.Take(trial.Prompts).Select(
-            (prompt, p) => new Sample(prompt.Text, Draws.Seed(seed, SeedPurpose, trial.Index, p), trial.Steering)));
-        var texts = await sampler.RunAsync([.. samples], report, cancellation);
+        var planned = conditions.SelectMany(condition => condition.Behaviour.Dev.Take(condition.Prompts).Select(
+            (prompt, p) => new Trial(condition.Behaviour, prompt, prompt.For(model), Draws.Seed(seed, SeedPurpose, condition.Index, p), condition.Steering)));
+        var found = await trials.RunAsync([.. planned], report, cancellation);
 
-        var outcomes = new double[trials.Count][];
+        double[][] outcomes = new double[conditions.Count][];
         int next = 0;
-        for (int t = 0; t < trials.Count; t++)
+        for (int c = 0; c < conditions.Count; c++)
         {
-            var behaviour = trials[t].Behaviour;
-            int prompts = Math.Min(trials[t].Prompts, behaviour.Dev.Count);
-            outcomes[t] = [.. texts.Skip(next).Take(prompts).Select(text => behaviour.Detector.Shows(text.Text) ? 1.0 : 0.0)];
+            int prompts = Math.Min(conditions[c].Prompts, conditions[c].Behaviour.Dev.Count);
+            outcomes[c] = [.. found.Skip(next).Take(prompts).Select(outcome => outcome.Shows ? 1.0 : 0.0)];
             next += prompts;
         }
 
         return outcomes;
     }
 
-    private sealed record Trial(Behaviour Behaviour, int Index, int Prompts, SteeredBy? Steering);
+    private sealed record Condition(Behaviour Behaviour, int Index, int Prompts, SteeredBy? Steering);
 }

@@ -48,9 +48,9 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
     public async Task<PreparedTarget> PrepareAsync(LocatedModel target)
     {
         var vectors = new PairVectors(mesh, target, target, "evaluate");
-        uint[] candidates = Depth.CandidateLayers(target.Model.Layers);
-        var natives = await terminal.ProgressAsync($"{target.Name}: learning native vectors", report => vectors.LearnNativeAsync(set.All, candidates, report, cancellation));
-        var dev = new DevChoice(new Sampler(mesh.Generation, target.Model, log), seed, size.CurvePrompts, size.ConfirmPrompts);
+        uint[] candidates = Depth.CandidateLayers(target.Model.Layers, set.Depths);
+        var natives = await terminal.ProgressAsync($"{target.Name}: learning native vectors", report => vectors.LearnNativeAsync(set, candidates, report, cancellation));
+        var dev = new DevChoice(TrialsOf(target), target.Model, seed, size.CurvePrompts, size.ConfirmPrompts);
         double[][] baseline = await terminal.ProgressAsync($"{target.Name}: dev prompts without steering", report => dev.BaselineAsync(set.All, report, cancellation));
         var curves = await terminal.ProgressAsync($"{target.Name}: dev prompts, growing coefficients", report => dev.CurvesAsync(set.All, natives, baseline, report, cancellation));
         var choices = await terminal.ProgressAsync($"{target.Name}: dev prompts at the chosen coefficients", report => dev.ConfirmAsync(set.All, natives, curves, baseline, report, cancellation));
@@ -62,7 +62,7 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
     {
         var vectors = new PairVectors(mesh, source, target, "evaluate");
         uint[] layers = [.. prepared.Layers.Select(layer => Depth.Same(layer, target.Model.Layers, source.Model.Layers))];
-        var learnt = await terminal.ProgressAsync($"{source.Name}: learning", report => vectors.LearnSourceAsync(set.All, layers, report, cancellation));
+        var learnt = await terminal.ProgressAsync($"{source.Name}: learning", report => vectors.LearnSourceAsync(set, layers, report, cancellation));
         return new PreparedSource([.. learnt.Select(vector => vector.Vector)], vectors);
     }
 
@@ -73,11 +73,12 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
         string what = $"{source.Name} → {target.Name}, {MapTextName(mapText)} map text";
         var choices = prepared.Choices;
         uint[] targetLayers = prepared.Layers;
-        var mapRequest = vectors.MapRequest(targetLayers, set.MapTextPath(mapText), WindowOf(mapText));
+        var mapDocuments = set.MapDocuments(mapText);
+        var mapRequest = vectors.MapRequest(targetLayers, mapDocuments);
         mapRequest.Fit.StitchedLoss = true;
         var job = await MapJobs.RunAsync(terminal, mesh.Mapping, mapRequest, cancellation);
         var arms = await ArmsAsync(source, target, vectors, learnt.Learnt, targetLayers);
-        string[][] examples = await Task.WhenAll(choices.Select(choice =>
+        PromptInput[][] examples = await Task.WhenAll(choices.Select(choice =>
             new PromptExamples(target).WithExampleAsync(choice.Behaviour, [.. choice.Behaviour.Test.Take(size.TestPrompts)], cancellation)));
 
         var (texts, outcomes) = await GenerateAsync(what, target, choices, arms, examples);
@@ -97,12 +98,8 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
             native[b],
             mapped[b],
             equal[b]));
-        string digest = BehaviourSet.DigestOf(set.MapTextPath(mapText));
-        return new PairResult(pair, source, target, mapText, digest, [.. job.Maps.Where(map => !map.Shuffled)], [.. behaviours], perplexity);
+        return new PairResult(pair, source, target, mapText, mapDocuments.Digest, mapDocuments.Window, mapDocuments.Documents.Count, [.. job.Maps.Where(map => !map.Shuffled)], [.. behaviours], perplexity);
     }
-
-    /// <summary>Tokens over whose mean states a map is fitted.</summary>
-    public static int WindowOf(MapText text) => text == MapText.InDistribution ? PairVectors.MapWindow : PairVectors.BehaviourFreeWindow;
 
     /// <summary>A kind of map text, as results name it.</summary>
     public static string MapTextName(MapText text) => text == MapText.InDistribution ? "in-distribution" : "behaviour-free";
@@ -120,7 +117,7 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
         var ofStates = new Dictionary<uint, Vector[]>();
         foreach (uint layer in targetLayers.Distinct())
         {
-            float[] states = await vectors.StatesAsync(TextFiles.ReadTexts(set.MapTextPath(MapText.InDistribution)).Take(StateDocuments), layer, cancellation);
+            float[] states = await vectors.StatesAsync(set.MapDocuments(MapText.InDistribution).Documents.Take(StateDocuments), layer, cancellation);
             ofStates[layer] = await vectors.PutRandomStatesAsync(RandomDirections, layer, states, seed, cancellation);
         }
 
@@ -134,35 +131,32 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
     }
 
     private async Task<(Dictionary<Arm, string[]>[] Texts, Dictionary<Arm, double[]>[] Outcomes)> GenerateAsync(
-        string what, LocatedModel target, Choice[] choices, Dictionary<Arm, Vector[][]> arms, string[][] examples)
+        string what, LocatedModel target, Choice[] choices, Dictionary<Arm, Vector[][]> arms, PromptInput[][] examples)
     {
         var planned = choices.SelectMany((choice, b) => Plan(choice, b)).ToArray();
-        var sampler = new Sampler(mesh.Generation, target.Model, log);
-        var texts = await terminal.ProgressAsync($"{what}: test prompts under all arms", report => sampler.RunAsync([.. planned.Select(plan => plan.Sample)], report, cancellation));
-        var byBehaviour = planned.Zip(texts, (plan, text) => (plan.Behaviour, plan.Arm, plan.Prompt, text.Text)).ToLookup(made => made.Behaviour);
+        var outcomes = await terminal.ProgressAsync($"{what}: test prompts under all arms", report => TrialsOf(target).RunAsync([.. planned.Select(plan => plan.Trial)], report, cancellation));
+        var byBehaviour = planned.Zip(outcomes, (plan, outcome) => (plan.Behaviour, plan.Arm, plan.Prompt, Outcome: outcome)).ToLookup(made => made.Behaviour);
         return (
-            [.. choices.Select((_, b) => byBehaviour[b].GroupBy(made => made.Arm).ToDictionary(arm => arm.Key, arm => ByPrompt(arm, prompt => prompt.First().Text)))],
-            [.. choices.Select((choice, b) => byBehaviour[b].GroupBy(made => made.Arm).ToDictionary(
-                arm => arm.Key, arm => ByPrompt(arm, prompt => prompt.Average(made => choice.Behaviour.Detector.Shows(made.Text) ? 1.0 : 0.0))))]);
+            [.. choices.Select((_, b) => byBehaviour[b].GroupBy(made => made.Arm).ToDictionary(arm => arm.Key, arm => ByPrompt(arm, prompt => prompt.First().Outcome.Text)))],
+            [.. choices.Select((_, b) => byBehaviour[b].GroupBy(made => made.Arm).ToDictionary(arm => arm.Key, arm => ByPrompt(arm, prompt => prompt.Average(made => made.Outcome.Shows ? 1.0 : 0.0))))]);
 
-        static TResult[] ByPrompt<TResult>(IEnumerable<(int Behaviour, Arm Arm, int Prompt, string Text)> arm, Func<IEnumerable<(int Behaviour, Arm Arm, int Prompt, string Text)>, TResult> result) =>
+        static TResult[] ByPrompt<TResult>(IEnumerable<(int Behaviour, Arm Arm, int Prompt, Outcome Outcome)> arm, Func<IEnumerable<(int Behaviour, Arm Arm, int Prompt, Outcome Outcome)>, TResult> result) =>
             [.. arm.GroupBy(made => made.Prompt).OrderBy(prompt => prompt.Key).Select(result)];
 
-        IEnumerable<(int Behaviour, Arm Arm, int Prompt, Sample Sample)> Plan(Choice choice, int b)
+        IEnumerable<(int Behaviour, Arm Arm, int Prompt, Trial Trial)> Plan(Choice choice, int b)
         {
             for (int p = 0; p < examples[b].Length; p++)
             {
-                string prompt = choice.Behaviour.Test[p].Text;
-                ulong textSeed = Draws.Seed(seed, TestPurpose, b, p);
-                yield return (b, Arm.None, p, new Sample(prompt, textSeed, null));
-                yield return (b, Arm.Prompt, p, new Sample(examples[b][p], textSeed, null));
-                yield return (b, Arm.Native, p, new Sample(prompt, textSeed, By(choice, choice.Native, 1)));
+                var plain = new Trial(choice.Behaviour, choice.Behaviour.Test[p], choice.Behaviour.Test[p].For(target.Model), Draws.Seed(seed, TestPurpose, b, p), null);
+                yield return (b, Arm.None, p, plain);
+                yield return (b, Arm.Prompt, p, plain with { Input = examples[b][p] });
+                yield return (b, Arm.Native, p, plain with { Steering = By(choice, choice.Native, 1) });
                 foreach (var (arm, vectors) in arms)
                 {
                     int tried = Math.Min(vectors[b].Length, size.RandomPerPrompt);
                     for (int draw = 0; draw < tried; draw++)
                     {
-                        yield return (b, arm, p, new Sample(prompt, textSeed, By(choice, vectors[b][((p * tried) + draw) % vectors[b].Length], 1)));
+                        yield return (b, arm, p, plain with { Steering = By(choice, vectors[b][((p * tried) + draw) % vectors[b].Length], 1) });
                     }
                 }
             }
@@ -170,7 +164,7 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
     }
 
     private async Task<(Dictionary<Arm, DoseCurve>[] Curves, Dictionary<Arm, double[]>[] Shifts)> ScoreItemsAsync(
-        string what, LocatedModel target, Choice[] choices, Dictionary<Arm, Vector[][]> arms, string[][] examples)
+        string what, LocatedModel target, Choice[] choices, Dictionary<Arm, Vector[][]> arms, PromptInput[][] examples)
     {
         var planned = choices.SelectMany((choice, b) => Plan(choice, b)).ToArray();
         var scorer = new Scorer(mesh.Generation, target.Model, log);
@@ -192,22 +186,19 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
             for (int p = 0; p < Math.Min(size.Items, choice.Behaviour.Test.Count); p++)
             {
                 var prompt = choice.Behaviour.Test[p];
-                Continuation[] ways = [new() { Text = prompt.Positive }, new() { Text = prompt.Negative }];
-                // After a title alone comes a new line, which the example has taken.
-                Continuation[] afterExample = prompt.Text.Contains('\n', StringComparison.Ordinal) ? ways
-                    : [new() { Text = " " + prompt.Positive.TrimStart() }, new() { Text = " " + prompt.Negative.TrimStart() }];
-                yield return (b, Arm.None, 0, p, new ScoreItem(prompt.Text, ways, null));
-                yield return (b, Arm.Prompt, 1, p, new ScoreItem(examples[b][p], afterExample, null));
+                var plain = ScoreItem.Of(prompt, prompt.For(target.Model), null);
+                yield return (b, Arm.None, 0, p, plain);
+                yield return (b, Arm.Prompt, 1, p, ScoreItem.Of(prompt, examples[b][p], null));
                 foreach (double dose in Doses)
                 {
-                    yield return (b, Arm.Native, dose, p, new ScoreItem(prompt.Text, ways, By(choice, choice.Native, dose)));
+                    yield return (b, Arm.Native, dose, p, plain with { Steering = By(choice, choice.Native, dose) });
                 }
 
                 foreach (var (arm, vectors) in arms)
                 {
                     foreach (double dose in arm is Arm.Mapped or Arm.Random ? Doses : [1])
                     {
-                        yield return (b, arm, dose, p, new ScoreItem(prompt.Text, ways, By(choice, vectors[b][p % vectors[b].Length], dose)));
+                        yield return (b, arm, dose, p, plain with { Steering = By(choice, vectors[b][p % vectors[b].Length], dose) });
                     }
                 }
             }
@@ -216,13 +207,12 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
 
     private async Task<(double Perplexity, Cost[][] Native, Cost[][] Mapped)> CostsAsync(string what, LocatedModel target, Choice[] choices, Vector[][] mapped, double?[] equalDoses)
     {
-        // Documents behind those of the map.
-        var heldOut = TextFiles.ReadTexts(set.MapTextPath(MapText.InDistribution)).Skip(PairVectors.MapDocuments).Take(size.Documents).Select(Split).ToArray();
-        string[] neutral = [.. TextFiles.ReadTexts(set.MapTextPath(MapText.BehaviourFree)).Skip(PairVectors.MapDocuments).Take(size.Documents).Select(text => Split(text).Prompt)];
+        var heldOut = set.MapDocuments(MapText.InDistribution).HeldOut.Take(size.Documents).Select(Split).ToArray();
+        string[] neutral = [.. set.MapDocuments(MapText.BehaviourFree).HeldOut.Take(size.Documents).Select(text => Split(text).Prompt)];
         var sampler = new Sampler(mesh.Generation, target.Model, log);
         var unsteered = await sampler.RunAsync([.. neutral.Select((prompt, p) => new Sample(prompt, Draws.Seed(seed, NeutralPurpose, p), null))], (_, _) => { }, cancellation);
-        ScoreItem[] documents = [.. heldOut.Select(text => new ScoreItem(text.Prompt, [new Continuation { Text = text.Continuation }], null))];
-        ScoreItem[] samples = [.. neutral.Zip(unsteered, (prompt, text) => new ScoreItem(prompt, [new Continuation { Ids = new TokenIds { Ids = { text.Ids } } }], null))];
+        ScoreItem[] documents = [.. heldOut.Select(text => new ScoreItem(new PromptInput(text.Prompt), [new Continuation { Text = text.Continuation }], null))];
+        ScoreItem[] samples = [.. neutral.Zip(unsteered, (prompt, text) => new ScoreItem(new PromptInput(prompt), [new Continuation { Ids = new TokenIds { Ids = { text.Ids } } }], null))];
 
         SteeredBy?[] steerings = [null, .. choices.SelectMany((choice, b) => Steerings(choice, b))];
         var items = steerings.SelectMany(steering => documents.Concat(samples).Select(item => item with { Steering = steering })).ToArray();
@@ -250,13 +240,20 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
             (plain.Skip(documents.Length).Sum(score => score[0].Logprob) - bySteering[steering].Skip(documents.Length).Sum(score => score[0].Logprob)) / plain.Skip(documents.Length).Sum(score => score[0].Tokens));
     }
 
+    private Trials TrialsOf(LocatedModel target) => new(new Sampler(mesh.Generation, target.Model, log), new Scorer(mesh.Generation, target.Model, log));
+
     private static SteeredBy By(Choice choice, Vector vector, double dose) => new(vector.Name, vector.Digest, choice.Native.Layer, dose * choice.Coefficient);
 
-    // The title and the first sentence, and what comes then, up to a word's end.
+    // The title and the first sentence, and what comes then, up to a word's end; a text of one sentence is cut at a word in its first third.
     private static (string Prompt, string Continuation) Split(string text)
     {
         int body = text.IndexOf('\n', StringComparison.Ordinal) + 1;
         int end = text.IndexOfAny(['.', '!', '?', ';'], body) + 1;
+        if (end == 0 || string.IsNullOrWhiteSpace(text[end..]))
+        {
+            end = text.IndexOf(' ', text.Length / 3);
+        }
+
         int stop = text.IndexOf(' ', Math.Min(text.Length - 1, end + HeldOutCharacters));
         return (text[..end], stop < 0 ? text[end..] : text[end..stop]);
     }

@@ -36,9 +36,8 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
 
     /// <summary>Asks for a map to each of some layers of the large model, the one that most behaviours use first, and its shuffled control.</summary>
     /// <param name="targetLayers">One a behaviour.</param>
-    /// <param name="mapText">File of the documents.</param>
-    /// <param name="window">Tokens of a row.</param>
-    public CreateMapJobRequest MapRequest(IEnumerable<uint> targetLayers, string mapText, int window = MapWindow)
+    /// <param name="texts">What it is fitted on. Chats are given as texts where one of the models reads no chats.</param>
+    public CreateMapJobRequest MapRequest(IEnumerable<uint> targetLayers, MapDocuments texts)
     {
         var pairs = targetLayers.GroupBy(layer => layer).OrderByDescending(group => group.Count()).Select(group => new MapPair
         {
@@ -51,21 +50,21 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
             Map = pairs[0].Map,
             Source = pairs[0].Source,
             Target = pairs[0].Target,
-            Documents = { TextFiles.ReadDocuments(mapText).Take(MapDocuments) },
-            Fit = new FitOptions { ShuffledControl = true, Window = (uint)window },
+            Documents = { texts.Documents.Select(document => document.Chat is { } chat && !(source.Model.ReadsChats && target.Model.ReadsChats) ? new Document { Text = Chats.Plain(chat) } : document) },
+            Fit = new FitOptions { ShuffledControl = true, Window = (uint)texts.Window },
             More = { pairs.Skip(1) },
         };
     }
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
-    public Task<LearntVector[][]> LearnNativeAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
-        EachAsync(behaviours, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, layers, cancellation), report, cancellation);
+    public Task<LearntVector[][]> LearnNativeAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
+        EachAsync(set.All, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, set.Position, layers, cancellation), report, cancellation);
 
     /// <summary>Learns each behaviour's vector in the small model, each at one layer: [behaviour].</summary>
-    public Task<LearntVector[]> LearnSourceAsync(IReadOnlyList<Behaviour> behaviours, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
+    public Task<LearntVector[]> LearnSourceAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
         EachAsync(
-            [.. behaviours.Zip(layers)],
-            async chosen => (await LearnAsync(source, $"{chosen.First.Name}.source", chosen.First, [chosen.Second], cancellation))[0],
+            [.. set.All.Zip(layers)],
+            async chosen => (await LearnAsync(source, $"{chosen.First.Name}.source", chosen.First, set.Position, [chosen.Second], cancellation))[0],
             report,
             cancellation);
 
@@ -141,11 +140,11 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
     }
 
     /// <summary>Hidden states of the large model: row-major [tokens, width].</summary>
-    public async Task<float[]> StatesAsync(IEnumerable<string> texts, uint layer, CancellationToken cancellation)
+    public async Task<float[]> StatesAsync(IEnumerable<Document> documents, uint layer, CancellationToken cancellation)
     {
         var spec = new ExtractionSpec { Model = target.Name, Layers = { layer }, AddSpecialTokens = true };
         var rows = new List<float>();
-        await foreach (var block in target.Role.Extraction.ReadHiddenStatesAsync(spec, [new TextBatch { Texts = { texts } }], cancellation: cancellation))
+        await foreach (var block in target.Role.Extraction.ReadHiddenStatesAsync(spec, [new TextBatch { Texts = { documents.Select(document => document.Chat is { } chat ? Chats.Plain(chat) : document.Text) } }], cancellation: cancellation))
         {
             rows.AddRange(block.Layers[0]);
         }
@@ -191,15 +190,15 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
     private async Task<float[]> ElementsAsync(Vector vector, CancellationToken cancellation) =>
         Tensors.Float32((await mesh.Vectors.GetVectorAsync(new GetVectorRequest { Name = vector.Name }, Mesh.Soon(cancellation))).Elements);
 
-    private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, IReadOnlyList<uint> layers, CancellationToken cancellation)
+    private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, LearnPosition position, IReadOnlyList<uint> layers, CancellationToken cancellation)
     {
         var request = new LearnVectorRequest
         {
             Name = Prefix + name,
             Model = model.Name,
             Layers = { layers },
-            Pairs = { LearnCommand.PairsOf(behaviour) },
-            Position = LearnPosition.Mean,
+            Pairs = { behaviour.Contrast.Select(pair => pair.For(model.Model)) },
+            Position = position,
         };
         var response = await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(cancellation));
         return [.. response.Vectors];

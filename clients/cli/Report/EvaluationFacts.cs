@@ -5,8 +5,9 @@ using LrtMesh.V1;
 namespace LrtMesh.Cli.Report;
 
 /// <summary>What was evaluated, how, and what came out: the source of the JSON, the CSV and the page.</summary>
+/// <param name="Brought">Whether the behaviours were the user's own: they show in answers, not in texts.</param>
 internal sealed record EvaluationFacts(
-    IReadOnlyList<PairSummary> Pairs, EvaluationSize Size, bool Quick, ulong Seed, string BehavioursDigest, string Command, string Version)
+    IReadOnlyList<PairSummary> Pairs, EvaluationSize Size, bool Quick, ulong Seed, string BehavioursDigest, bool Brought, string Command, string Version)
 {
     // More would differ with the company in which a request was computed.
     private const int Digits = 4;
@@ -113,6 +114,7 @@ internal sealed record EvaluationFacts(
             SourceDigest = result.Source.Model.Digest,
             TargetDigest = result.Target.Model.Digest,
             result.MapTextDigest,
+            result.MapDocuments,
         };
     }
 

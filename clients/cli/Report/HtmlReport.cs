@@ -83,10 +83,17 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
     {
         var size = facts.Size;
         _page.Append("<h2>What was done</h2>\n<ol>\n");
-        _page.Append("<li><b>Native vectors.</b> For each behaviour the mean hidden state over texts that show it, less that over their counterparts, in the large model itself.</li>\n");
+        _page.Append(facts.Brought
+            ? "<li><b>Native vectors.</b> For each behaviour the mean hidden state at the last token of answers that match it, less that of answers that do not, in the large model itself.</li>\n"
+            : "<li><b>Native vectors.</b> For each behaviour the mean hidden state over texts that show it, less that over their counterparts, in the large model itself.</li>\n");
         _page.Append(Inv($"<li><b>Choosing.</b> On {size.CurvePrompts} dev prompts a behaviour, with native vectors alone: the layer where the effect is largest, and the coefficient at which it is half of that. A behaviour is <i>steerable</i> if that effect, over {size.ConfirmPrompts} dev prompts, is at least 0.2 in rate and significant (sign test, Holm's correction over behaviours).</li>\n"));
-        _page.Append(Inv($"<li><b>Maps.</b> Both models read the same {PairVectors.MapDocuments} documents; ridge regression finds y ≈ A·x + b between their mean states over windows of tokens ({PairVectors.MapWindow} of in-distribution text, {PairVectors.BehaviourFreeWindow} of behaviour-free text), at layers of the same relative depth. The small model's vector v becomes A·v. <i>In-distribution</i> documents are like any other; in <i>behaviour-free</i> ones every measured behaviour is absent, so that the map cannot have learnt it.</li>\n"));
-        _page.Append(Inv($"<li><b>Test.</b> {size.TestPrompts} prompts a behaviour, on which nothing was learnt or chosen and whose sentence templates nothing else shares, continued by {Sampler.NewTokens} tokens at temperature 1 under each arm, all with the same random numbers, layer, positions and length of the added vector. A detector (two regular expressions) says whether the text shows the behaviour.</li>\n"));
+        _page.Append(Inv($"<li><b>Maps.</b> Both models read the same documents ({string.Join("; ", facts.Pairs.DistinctBy(pair => pair.Result.MapText).Select(pair => $"{pair.Result.MapDocuments} of {PairEvaluation.MapTextName(pair.Result.MapText)} text, windows of {pair.Result.MapWindow} tokens"))}); ridge regression finds y ≈ A·x + b between their mean states over such windows, at layers of the same relative depth. The small model's vector v becomes A·v. "));
+        _page.Append(facts.Brought
+            ? "<i>In-distribution</i> documents are questions of the same sets, answered both ways; <i>behaviour-free</i> ones are the text that was given for it.</li>\n"
+            : "<i>In-distribution</i> documents are like any other; in <i>behaviour-free</i> ones every measured behaviour is absent, so that the map cannot have learnt it.</li>\n");
+        _page.Append(facts.Brought
+            ? Inv($"<li><b>Test.</b> Up to {size.TestPrompts} questions a behaviour, on which nothing was learnt or chosen, under each arm with the same layer, positions and length of the added vector. The behaviour shows where the model takes the answer that matches it to be the more probable of the two; rates are shares of such questions.</li>\n")
+            : Inv($"<li><b>Test.</b> {size.TestPrompts} prompts a behaviour, on which nothing was learnt or chosen and whose sentence templates nothing else shares, continued by {Sampler.NewTokens} tokens at temperature 1 under each arm, all with the same random numbers, layer, positions and length of the added vector. A detector (two regular expressions) says whether the text shows the behaviour.</li>\n"));
         _page.Append(Inv($"<li><b>Propensity.</b> On {size.Items} of these prompts, the log-probability of a continuation that shows the behaviour less that of one that does not, at doses from −1.5 to 1.5 times the chosen coefficient. Its slope over the dose is the <i>steerability</i>.</li>\n"));
         _page.Append(Inv($"<li><b>Cost.</b> Perplexity of {size.Documents} held-out documents, and divergence from the unsteered model on {size.Documents} neutral prompts.</li>\n</ol>\n"));
         _page.Append("<h3>Arms</h3>\n<dl>\n");
@@ -97,7 +104,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
         Define("random, like states", Inv($"{PairEvaluation.RandomDirections} directions drawn from N(0, Σ), Σ the covariance of the large model's states at that layer"));
         Define("shuffled", "the small model's vector through a map fitted on pairs from different documents, with the same λ");
         Define("no map", "the small model's vector as it is; only where the two widths agree");
-        Define("prompt", "no steering, and a sentence that shows the behaviour put into the prompt");
+        Define("prompt", facts.Brought ? "no steering, and another question with its matching answer put before the prompt" : "no steering, and a sentence that shows the behaviour put into the prompt");
         _page.Append("</dl>\n");
     }
 
@@ -119,7 +126,9 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
                 Text(b.Name), $"{b.SourceLayer} → {b.Choice.Native.Layer}", Two(b.Choice.Coefficient),
                 Two(b.Rate(Arm.None)), Two(b.Rate(Arm.Native)), $"<b>{Two(b.Rate(Arm.Mapped))}</b>", Two(b.Rate(Arm.Random)), Two(b.Rate(Arm.RandomStates)), Two(b.Rate(Arm.Shuffled)), Two(b.Rate(Arm.NoMap)), Two(b.Rate(Arm.Prompt)),
                 b.Choice.Steerable ? WithInterval(pair.Intervals[b.Name]) : "not steerable"]));
-        _page.Append(Inv($"<p class=\"note\">Rates: share of {result.Behaviours[0].Prompts.Count} test prompts whose continuation shows the behaviour.</p>\n"));
+        _page.Append(facts.Brought
+            ? "<p class=\"note\">Rates: share of test questions on which the answer that matches the behaviour is the more probable.</p>\n"
+            : Inv($"<p class=\"note\">Rates: share of {result.Behaviours[0].Prompts.Count} test prompts whose continuation shows the behaviour.</p>\n"));
         WriteTable(
             ["behaviour", "slope native", "slope mapped", "wrong way native", "wrong way mapped", "r", "r of shifts", "cosine", "ppl none", "native", "mapped", "mapped, equal length", "KL native", "mapped", "equal dose"],
             result.Behaviours.Select(b => (string[])[
@@ -156,7 +165,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
             foreach (var arm in new[] { Arm.None, Arm.Native, Arm.Mapped, Arm.Random, Arm.Shuffled, Arm.Prompt })
             {
                 string text = b.Texts[arm][0];
-                Define($"{arm}".ToLowerInvariant() + (b.Choice.Behaviour.Detector.Shows(text) ? " ●" : " ○"), text);
+                Define($"{arm}".ToLowerInvariant() + (b.Outcomes[arm][0] > 0.5 ? " ●" : " ○"), text);
             }
 
             _page.Append("</dl>\n");
@@ -172,7 +181,9 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
             + "They say how much would change with other behaviours and prompts of this kind, not with other models.</li>\n");
         _page.Append("<li>The controls say what R would be without any transfer. Where the interval of random or shuffled vectors does not include 0, part of R may be an effect of steering as such.</li>\n");
         _page.Append("<li>The behaviour-free rows are the harder test: the map has never seen what it carries.</li>\n");
-        _page.Append("<li>Models of a few million parameters, trained on text that a grammar writes, with behaviours that regular expressions detect, say that the method works where its premises hold. They do not say how large models of natural language behave.</li>\n");
+        _page.Append(facts.Brought
+            ? "<li>An answer's letter or word is one token after a prompt: that its probability moves does not say that the model would write longer texts in that vein. Texts that it writes were not judged here.</li>\n"
+            : "<li>Models of a few million parameters, trained on text that a grammar writes, with behaviours that regular expressions detect, say that the method works where its premises hold. They do not say how large models of natural language behave.</li>\n");
         _page.Append("<li>Cost at equal effect reads the dose off the propensity curve of the same items; where the mapped vector is too weak at 1.5 times the coefficient it is left out, which flatters it. Equal length is given beside it.</li>\n");
         if (facts.Quick)
         {

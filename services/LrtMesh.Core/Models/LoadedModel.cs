@@ -248,6 +248,7 @@ public sealed class LoadedModel : IDisposable
         Device = device.Device.ToString(),
         DeviceReason = device.Reason,
         TokenizerDigest = Tokenizer.Digest,
+        ReadsChats = Chat.Templates.Count > 0,
     };
 
     private static string DigestOf(string folder, Tokenizer tokenizer)

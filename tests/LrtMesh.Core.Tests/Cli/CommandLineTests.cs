@@ -147,8 +147,8 @@ public sealed class CommandLineTests
     [Fact]
     public void Candidate_layers_exist_even_in_a_model_of_one_layer()
     {
-        Assert.Equal([0u], Depth.CandidateLayers(1));
-        Assert.All(Depth.CandidateLayers(8), layer => Assert.InRange(layer, 1u, 7u));
+        Assert.Equal([0u], Depth.CandidateLayers(1, [0.2, 1]));
+        Assert.All(Depth.CandidateLayers(8, [0.2, 1]), layer => Assert.InRange(layer, 1u, 7u));
     }
 
     [Fact]

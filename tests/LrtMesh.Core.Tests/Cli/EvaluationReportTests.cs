@@ -15,7 +15,7 @@ public sealed class EvaluationReportTests
     // Two behaviours: the mapped vector keeps half of the one's effect and all of the other's; a third is not steerable.
     private static readonly EvaluationFacts Facts = new(
         [new PairSummary(Pair([Result("polite", 0.5, true), Result("dogs", 1, true), Result("<weather>", 0, false)]), 1)],
-        EvaluationSize.Quick, Quick: true, Seed: 1, "sha256:b", "lrtmesh evaluate --report r", "0.1.0");
+        EvaluationSize.Quick, Quick: true, Seed: 1, "sha256:b", Brought: false, "lrtmesh evaluate --report r", "0.1.0");
 
     [Fact]
     public void The_json_has_the_names_that_programs_rely_on()
@@ -79,7 +79,7 @@ public sealed class EvaluationReportTests
             Metrics = new MapMetrics { R2 = 0.8, StitchedLoss = new StitchedLoss { Native = 1.5, Stitched = 2 } },
         };
         return new PairResult(
-            new ModelPair("s", "t", "architecture"), new LocatedModel(new Model { Name = "s" }, role), new LocatedModel(new Model { Name = "t" }, role), MapText.BehaviourFree, "sha256:m", [map], behaviours, Perplexity: 3);
+            new ModelPair("s", "t", "architecture"), new LocatedModel(new Model { Name = "s" }, role), new LocatedModel(new Model { Name = "t" }, role), MapText.BehaviourFree, "sha256:m", MapWindow: 64, MapDocuments: 400, [map], behaviours, Perplexity: 3);
     }
 
     private static BehaviourResult Result(string name, double kept, bool steerable)

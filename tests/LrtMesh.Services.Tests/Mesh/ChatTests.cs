@@ -45,6 +45,32 @@ public sealed class ChatTests(MeshFixture mesh) : MeshTests(mesh)
     }
 
     [Fact]
+    public async Task A_vector_can_be_learnt_at_the_last_token_of_what_is_said()
+    {
+        var request = new LearnVectorRequest { Name = "chat/said", Model = "source", Layers = { 1 }, Position = LearnPosition.LastContent };
+        request.Pairs.AddRange(Pairs(6).Select(pair => new ContrastPair { PositiveChat = One(pair.Positive), NegativeChat = One(pair.Negative) }));
+        var said = Assert.Single((await Mesh.Extraction.LearnVectorAsync(request, cancellationToken: Ct)).Vectors).Vector;
+        Assert.Equal(LearnPosition.LastContent, said.Provenance.Position);
+
+        // The template writes "user: ", the content and a new line.
+        request.Name = "chat/written";
+        request.Pairs.Clear();
+        request.Pairs.AddRange(Pairs(6).Select(pair => new ContrastPair { Positive = $"user: {pair.Positive}", Negative = $"user: {pair.Negative}" }));
+        var written = Assert.Single((await Mesh.Extraction.LearnVectorAsync(request, cancellationToken: Ct)).Vectors).Vector;
+        var (one, other) = (await ElementsAsync(said.Name), await ElementsAsync(written.Name));
+        Assert.Equal(1, one.Zip(other, (x, y) => (double)x * y).Sum() / Math.Sqrt(one.Sum(x => (double)x * x) * other.Sum(x => (double)x * x)), 1e-2);
+
+        request.Pairs[2].PositiveChat = One(" ");
+        request.Pairs[2].Positive = "";
+        var error = await Assert.ThrowsAsync<RpcException>(() => Mesh.Extraction.LearnVectorAsync(request, cancellationToken: Ct).ResponseAsync);
+        Assert.Equal(StatusCode.FailedPrecondition, error.StatusCode);
+        Assert.Contains("pairs[2].positive_chat", error.Status.Detail, StringComparison.Ordinal);
+
+        async Task<float[]> ElementsAsync(string name) =>
+            System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>((await Mesh.Vectors.GetVectorAsync(new() { Name = name }, cancellationToken: Ct)).Elements.Data.Span).ToArray();
+    }
+
+    [Fact]
     public async Task A_map_is_fitted_on_chats_beside_texts()
     {
         var job = await Mesh.Mapping.RunJobAsync(
