@@ -31,6 +31,8 @@ internal static class GrpcErrors
         StatusCode.ResourceExhausted => retry is { } delay ? $"The mesh is busy: try again in {delay.TotalSeconds:0.#} s." : "The mesh is busy or a limit is reached: try again later, or with less.",
         StatusCode.Unavailable => "Is the mesh running, and its Redis? `lrtmesh up` starts one; without --mesh a command starts its own.",
         StatusCode.DeadlineExceeded => "The mesh took too long: try with less text, or when it is less busy.",
+        StatusCode.Unauthenticated => "Give a token with --token-file, or in the variable LRTMESH_TOKEN.",
+        StatusCode.PermissionDenied => "Whoever gave you the token can give you one with that scope.",
         StatusCode.Unimplemented => "This mesh is of another version than the command line: build both from the same sources.",
         _ => null,
     };

@@ -50,11 +50,16 @@ type Mesh struct {
 	connections []*grpc.ClientConn
 }
 
-// Open connects to the roles of a profile; calls wait for no connection here. Further options, such as credentials, come after the defaults.
+// Open connects to the roles of a profile; calls wait for no connection here. Further options come after the defaults.
 func Open(profile Profile, options ...grpc.DialOption) (*Mesh, error) {
+	return OpenSecure(profile, nil, options...)
+}
+
+// OpenSecure does the same with credentials of yours: https addresses use them instead of the system's roots, and so do dns addresses.
+func OpenSecure(profile Profile, secure credentials.TransportCredentials, options ...grpc.DialOption) (*Mesh, error) {
 	mesh := &Mesh{}
 	for _, address := range []string{profile.Extraction, profile.Mapping, profile.Generation} {
-		connection, err := dial(address, options)
+		connection, err := dial(address, secure, options)
 		if err != nil {
 			mesh.Close()
 			return nil, err
@@ -93,16 +98,21 @@ func (mesh *Mesh) RoleOf(ctx context.Context, model string) (Role, error) {
 	return Role{}, fmt.Errorf("no role of this mesh holds a model %q", model)
 }
 
-func dial(address string, options []grpc.DialOption) (*grpc.ClientConn, error) {
-	target, secure := address, false
-	if parsed, err := url.Parse(address); err != nil {
+func dial(address string, secure credentials.TransportCredentials, options []grpc.DialOption) (*grpc.ClientConn, error) {
+	parsed, err := url.Parse(address)
+	if err != nil {
 		return nil, err
-	} else if parsed.Scheme == "http" || parsed.Scheme == "https" {
-		target, secure = "dns:///"+parsed.Host, parsed.Scheme == "https"
+	}
+	target := address
+	if parsed.Scheme == "http" || parsed.Scheme == "https" {
+		target = "dns:///" + parsed.Host
+	}
+	if parsed.Scheme == "https" && secure == nil {
+		secure = credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
 	transport := grpc.WithInsecure()
-	if secure {
-		transport = grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}))
+	if parsed.Scheme != "http" && secure != nil {
+		transport = grpc.WithTransportCredentials(secure)
 	}
 	defaults := []grpc.DialOption{
 		transport,

@@ -159,7 +159,7 @@ internal sealed class StateStream : IDisposable
         {
             _cancellation.ThrowIfCancellationRequested();
             throw new LrtMeshException(
-                e.StatusCode == StatusCode.Unavailable ? ErrorReason.Unavailable : ErrorReason.FailedPrecondition,
+                e.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded ? ErrorReason.Unavailable : ErrorReason.FailedPrecondition,
                 $"reading {_end.Model.Name}: {e.StatusCode}: {e.Status.Detail}",
                 e);
         }

@@ -111,7 +111,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
         {
             cancellation.ThrowIfCancellationRequested();
             throw new LrtMeshException(
-                e.StatusCode == StatusCode.Unavailable ? ErrorReason.Unavailable : ErrorReason.FailedPrecondition,
+                e.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded ? ErrorReason.Unavailable : ErrorReason.FailedPrecondition,
                 $"running {models[y].Model.Name} on: {e.StatusCode}: {e.Status.Detail}",
                 e);
         }

@@ -30,7 +30,8 @@ public sealed class PeerCredentials
     /// <summary>A handler for a channel; each of its connections takes the certificates as the files have them then.</summary>
     public SocketsHttpHandler NewHandler()
     {
-        var handler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true };
+        // Pings: a role that is gone without a word is noticed.
+        var handler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, KeepAlivePingDelay = TimeSpan.FromSeconds(60), KeepAlivePingTimeout = TimeSpan.FromSeconds(20) };
         if (_files.PeerCa is { } ca)
         {
             handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsTrusted(certificate, chain, errors, ca.Current);

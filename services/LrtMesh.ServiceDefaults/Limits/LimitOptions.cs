@@ -9,8 +9,9 @@ public sealed record LimitOptions
     /// <summary>How long a call may go on; 0: for ever. Default is a day.</summary>
     public TimeSpan CallLife { get; init; } = TimeSpan.FromDays(1);
 
-    /// <summary>How long a call may wait for its client to send, or to take what is sent, while nothing else happens; 0: for ever. Default is ten minutes.</summary>
-    public TimeSpan Idle { get; init; } = TimeSpan.FromMinutes(10);
+    /// <summary>How long a call may wait for its client to send, or to take what is sent, while nothing else happens; 0: for ever.
+    /// Default is an hour: a job reads several models in step, and where one is slow the streams of the others wait for it.</summary>
+    public TimeSpan Idle { get; init; } = TimeSpan.FromHours(1);
 
     /// <summary>Calls at once of a connection; more wait at the client. Default is 100.</summary>
     public int Streams { get; init; } = 100;

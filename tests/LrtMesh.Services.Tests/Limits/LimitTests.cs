@@ -298,7 +298,7 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     };
 
     /// <summary>Imports a square map.</summary>
-    private static async Task ImportAsync(MappingService.MappingServiceClient maps, string name, int width)
+    internal static async Task ImportAsync(MappingService.MappingServiceClient maps, string name, int width)
     {
         using var call = maps.ImportMap(cancellationToken: Ct);
         float[][] tensors = [new float[width * width], new float[width]];
