@@ -14,7 +14,7 @@ namespace LrtMesh.ServiceDefaults;
 public sealed class RoleSettings
 {
     private const string Prefix = "LRTMESH_";
-    private const int MaxSeconds = 100 * 24 * 60 * 60; // more than a timer takes is no limit anybody meant
+    private const int MaxSeconds = 40 * 24 * 60 * 60; // a timer takes little more
 
     private readonly IConfiguration _configuration;
     private readonly bool _collector;
@@ -113,7 +113,7 @@ public sealed class RoleSettings
         return number;
     }
 
-    /// <summary>A time in seconds, whole or not, up to a hundred days.</summary>
+    /// <summary>A time in seconds, whole or not, up to 40 days.</summary>
     public TimeSpan Seconds(string name, TimeSpan otherwise)
     {
         if (Value(name) is not { } text)

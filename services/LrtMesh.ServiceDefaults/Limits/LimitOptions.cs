@@ -13,7 +13,7 @@ public sealed record LimitOptions
     /// Default is an hour: a job reads several models in step, and where one is slow the streams of the others wait for it.</summary>
     public TimeSpan Idle { get; init; } = TimeSpan.FromHours(1);
 
-    /// <summary>Calls at once of a connection; more wait at the client. Default is 100.</summary>
+    /// <summary>Calls at once of a connection; more wait at the client, or open another. Default is 100.</summary>
     public int Streams { get; init; } = 100;
 
     /// <summary>Connections at once; more are closed. Default is 1000.</summary>
@@ -44,7 +44,7 @@ public sealed record LimitOptions
     public static LimitOptions From(RoleSettings settings)
     {
         var defaults = new LimitOptions();
-        return new()
+        var limits = new LimitOptions
         {
             MessageBytes = settings.Number("max-message-bytes", defaults.MessageBytes, least: 64 << 10),
             CallLife = settings.Seconds("max-call-seconds", defaults.CallLife),
@@ -57,5 +57,11 @@ public sealed record LimitOptions
             TenantTokensPerMinute = settings.Number("tenant-tokens-per-minute", 0, least: 0),
             TenantBytesPerMinute = settings.Number("tenant-bytes-per-minute", 0, least: 0),
         };
+        if (limits.KeepAlive > TimeSpan.Zero && limits.KeepAlive < TimeSpan.FromSeconds(1))
+        {
+            settings.Wrong("keepalive-seconds", "must be 0 (never), or at least 1");
+        }
+
+        return limits;
     }
 }

@@ -46,7 +46,7 @@ public sealed class TlsTests(MeshFixture mesh) : AccessTests(mesh)
     [Fact]
     public async Task New_files_are_taken_while_it_runs_and_bad_ones_are_told_and_not_taken()
     {
-        var files = Authority.Issue("server", validFor: TimeSpan.FromHours(1));
+        var files = Authority.Issue("server", validFor: TimeSpan.FromSeconds(5));
         await using var role = MappingRole.Build(Options(new() { Tls = files }));
         var logs = new RecordedLogs().Of(role);
         await role.StartAsync(Ct);
@@ -57,6 +57,7 @@ public sealed class TlsTests(MeshFixture mesh) : AccessTests(mesh)
         await logs.FindAsync("WHAT HELD BEFORE HOLDS ON");
         Assert.Equal(first, await ServedAsync(role.Address));
 
+        await logs.FindAsync("HAS EXPIRED");
         Authority.Issue("server");
         await logs.FindAsync("were read again");
         Assert.NotEqual(first, await ServedAsync(role.Address));

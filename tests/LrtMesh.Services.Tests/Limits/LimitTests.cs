@@ -94,6 +94,21 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     }
 
     [Fact]
+    public async Task A_call_too_many_of_a_connection_waits_for_another_to_end()
+    {
+        await using var role = await StartAsync(Options(new()) with { Limits = new() { Streams = 2 } });
+        using var channel = GrpcChannel.ForAddress(role.Address, new() { HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = false }, DisposeHttpClient = true });
+        var maps = new MappingService.MappingServiceClient(channel);
+        using var first = PushTo(maps);
+        using var second = PushTo(maps);
+        await Task.WhenAll(BeginAsync(first), BeginAsync(second));
+        var waited = await Assert.ThrowsAsync<RpcException>(async () => await maps.ListMapsAsync(new(), deadline: DateTime.UtcNow.AddSeconds(1), cancellationToken: Ct));
+        Assert.Equal(StatusCode.DeadlineExceeded, waited.StatusCode);
+        first.Dispose();
+        await maps.ListMapsAsync(new(), deadline: DateTime.UtcNow.AddSeconds(20), cancellationToken: Ct);
+    }
+
+    [Fact]
     public async Task A_reader_that_takes_nothing_is_cut_and_one_that_is_slow_is_not()
     {
         await using var role = await StartAsync(Options(new()) with { Limits = new() { Idle = TimeSpan.FromSeconds(1.5) } });
@@ -269,9 +284,9 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     [Fact]
     public void Settings_are_read_and_what_is_wrong_with_them_is_named()
     {
-        string[] settings = ["--redis", "redis:6379", "--max-message-bytes", "70000", "--max-idle-seconds", "2.5", "--max-streams", "0", "--drain-seconds", "soon", "--tenant-requests-per-second", "-1"];
+        string[] settings = ["--redis", "redis:6379", "--max-message-bytes", "70000", "--max-idle-seconds", "2.5", "--max-streams", "0", "--drain-seconds", "soon", "--tenant-requests-per-second", "-1", "--max-call-seconds", "4000000", "--keepalive-seconds", "0.5"];
         var wrong = Assert.Throws<LrtMeshException>(() => MappingOptions.From(new(settings, new Dictionary<string, string>())));
-        Assert.Equal(["--max-streams", "--tenant-requests-per-second", "--drain-seconds"], wrong.Violations.Select(violation => violation.Field));
+        Assert.Equal(["--max-call-seconds", "--max-streams", "--tenant-requests-per-second", "--keepalive-seconds", "--drain-seconds"], wrong.Violations.Select(violation => violation.Field));
 
         var options = MappingOptions.From(new(settings[..6], new Dictionary<string, string>()));
         Assert.Equal((70000, TimeSpan.FromSeconds(2.5)), (options.Limits.MessageBytes, options.Limits.Idle));
