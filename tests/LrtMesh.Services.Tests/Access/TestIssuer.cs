@@ -9,14 +9,14 @@ namespace LrtMesh.Services.Tests.Access;
 /// <summary>An issuer of tokens, with its set of public keys in a file.</summary>
 internal sealed class TestIssuer : IDisposable
 {
-    private readonly RSA _rsa = RSA.Create(2048);
+    private static readonly RSA SharedRsa = RSA.Create(2048); // half a second to make
     private readonly ECDsa _ec = ECDsa.Create(ECCurve.NamedCurves.nistP256);
 
     public TestIssuer(string folder, string prefix = "")
     {
-        (Rsa, Ec) = (new(_rsa) { KeyId = $"{prefix}rsa" }, new(_ec) { KeyId = $"{prefix}ec" });
+        (Rsa, Ec) = (new(SharedRsa) { KeyId = $"{prefix}rsa" }, new(_ec) { KeyId = $"{prefix}ec" });
         Options = new("https://issuer.example", "lrtmesh", Path.Combine(folder, $"{prefix}jwks.json"));
-        WriteKeys(PublicOf(_rsa, Rsa.KeyId), PublicOf(_ec, Ec.KeyId));
+        WriteKeys(PublicOf(SharedRsa, Rsa.KeyId), PublicOf(_ec, Ec.KeyId));
     }
 
     public RsaSecurityKey Rsa { get; }
@@ -45,9 +45,5 @@ internal sealed class TestIssuer : IDisposable
 
     public static object PublicOf(ECDsa key, string id) => new { kty = "EC", kid = id, use = "sig", crv = "P-256", x = Base64UrlEncoder.Encode(key.ExportParameters(false).Q.X), y = Base64UrlEncoder.Encode(key.ExportParameters(false).Q.Y) };
 
-    public void Dispose()
-    {
-        _rsa.Dispose();
-        _ec.Dispose();
-    }
+    public void Dispose() => _ec.Dispose();
 }

@@ -116,7 +116,7 @@ public sealed class TlsTests(MeshFixture mesh) : AccessTests(mesh)
         CountTensors();
         await using var mapping = await StartAsync(Options(new()) with
         {
-            Endpoints = () => [extraction.Address],
+            Endpoints = () => [new($"dns:///localhost:{extraction.Address.Port}")], // as in a cluster
             Peers = new() { Ca = Authority.File, Certificate = client, TokenFile = token },
         });
         using var channel = LrtMesh.Client.MeshChannel.Open(mapping.Address.GetLeftPart(UriPartial.Authority));

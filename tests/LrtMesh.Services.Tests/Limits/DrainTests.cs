@@ -171,7 +171,7 @@ public sealed class DrainTests(MeshFixture mesh) : AccessTests(mesh)
                 replicas[i].Dispose();
                 replicas[i] = Start(ports[i]);
                 await UntilServingAsync(ports[i]);
-                await Task.Delay(500, Ct);
+                await Task.Delay(200, Ct);
             }
 
             await stop.CancelAsync();

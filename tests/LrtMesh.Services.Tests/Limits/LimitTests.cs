@@ -111,13 +111,13 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     [Fact]
     public async Task A_reader_that_takes_nothing_is_cut_and_one_that_is_slow_is_not()
     {
-        await using var role = await StartAsync(Options(new()) with { Limits = new() { Idle = TimeSpan.FromSeconds(1.5) } });
+        await using var role = await StartAsync(Options(new()) with { Limits = new() { Idle = TimeSpan.FromSeconds(1) } });
         using var channel = Open(role);
         var maps = new MappingService.MappingServiceClient(channel);
-        await ImportAsync(maps, "wide", 2048); // 16 MiB
+        await ImportAsync(maps, "wide", 1024); // 4 MiB
         using var slow = maps.ExportMap(new() { Map = "wide" }, cancellationToken: Ct);
         await slow.ResponseHeadersAsync;
-        await Task.Delay(TimeSpan.FromSeconds(3), Ct);
+        await Task.Delay(TimeSpan.FromSeconds(2), Ct);
         await maps.ListMapsAsync(new(), cancellationToken: Ct); // the connection's other calls go on
         var received = 0;
         await Assert.ThrowsAsync<RpcException>(async () =>
@@ -127,7 +127,7 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
                 received += slow.ResponseStream.Current.CalculateSize();
             }
         });
-        Assert.InRange(received, 0, 4 << 20); // what lay in the buffers of both ends, of 16 MiB
+        Assert.InRange(received, 0, 2 << 20); // what lay in the buffers of both ends, of 4 MiB
 
         // One that goes on in time gets all.
         using var patient = maps.ExportMap(new() { Map = "wide" }, cancellationToken: Ct);
@@ -135,10 +135,10 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         for (var chunk = 0; await patient.ResponseStream.MoveNext(Ct); chunk++)
         {
             bytes += patient.ResponseStream.Current.Chunk?.Data.Length ?? 0;
-            await Task.Delay(chunk < 3 ? 700 : 0, Ct);
+            await Task.Delay(chunk < 3 ? 500 : 0, Ct);
         }
 
-        Assert.Equal((2048 * 2048 + 2048) * sizeof(float), bytes);
+        Assert.Equal((1024 * 1024 + 1024) * sizeof(float), bytes);
         await maps.DeleteMapAsync(new() { Name = "wide" }, cancellationToken: Ct);
     }
 
