@@ -10,6 +10,14 @@ namespace LrtMesh.Client;
 /// <summary>Channels as a mesh of many replicas wants them.</summary>
 public static class MeshChannel
 {
+    private static readonly ServiceDescriptor[] Services = [ModelService.Descriptor, MappingService.Descriptor, VectorService.Descriptor, ExtractionService.Descriptor, GenerationService.Descriptor];
+
+    // Only what the protos declare to have no side effects is sent twice.
+    private static readonly MethodDescriptor[] Reads =
+        [.. Services.SelectMany(service => service.Methods).Where(method => method.GetOptions()?.IdempotencyLevel == MethodOptions.Types.IdempotencyLevel.NoSideEffects)];
+
+    private static readonly HashSet<string> TriedAgain = [.. Reads.Select(method => $"/{method.Service.FullName}/{method.Name}")];
+
     /// <summary>
     /// A channel that spreads calls over all replicas, tries reads again when UNAVAILABLE (up to four times), and notices a dead connection.
     /// </summary>
@@ -31,13 +39,12 @@ public static class MeshChannel
         {
             Credentials = access?.Credentials(address, secure) ?? (secure ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure),
             UnsafeUseInsecureChannelCallCredentials = !secure, // to this machine alone: see MeshAccess
-            HttpHandler = handler,
+            HttpHandler = new LeavingServer(handler, TriedAgain.Contains),
             DisposeHttpClient = true,
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { RetriedReads() } },
         });
     }
 
-    // Only what the protos declare to have no side effects is sent twice.
     private static MethodConfig RetriedReads()
     {
         var config = new MethodConfig
@@ -51,8 +58,7 @@ public static class MeshChannel
                 RetryableStatusCodes = { StatusCode.Unavailable },
             },
         };
-        var services = new[] { ModelService.Descriptor, MappingService.Descriptor, VectorService.Descriptor, ExtractionService.Descriptor, GenerationService.Descriptor };
-        foreach (var method in services.SelectMany(service => service.Methods).Where(method => method.GetOptions()?.IdempotencyLevel == MethodOptions.Types.IdempotencyLevel.NoSideEffects))
+        foreach (var method in Reads)
         {
             config.Names.Add(new MethodName { Service = method.Service.FullName, Method = method.Name });
         }

@@ -124,6 +124,8 @@ public sealed class DrainTests(MeshFixture mesh) : AccessTests(mesh)
             using var channel = GrpcChannel.ForAddress("static:///replicas", new()
             {
                 Credentials = ChannelCredentials.Insecure,
+                HttpHandler = new LeavingServer(new SocketsHttpHandler { EnableMultipleHttp2Connections = true }, _ => true), // as MeshChannel has it
+                DisposeHttpClient = true,
                 ServiceProvider = resolvers,
                 ServiceConfig = new() { LoadBalancingConfigs = { new RoundRobinConfig() }, MethodConfigs = { Retried() } },
             });

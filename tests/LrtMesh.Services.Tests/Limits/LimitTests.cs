@@ -174,6 +174,32 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     }
 
     [Fact]
+    public async Task Busy_clients_lose_no_read_to_connections_that_are_left_and_are_told_of_a_write()
+    {
+        await using var role = await StartAsync(Options(new()) with { Limits = new() { ConnectionAge = TimeSpan.FromMilliseconds(200) } });
+        using var channel = Open(role);
+        var (vectors, maps) = (new VectorService.VectorServiceClient(channel), new MappingService.MappingServiceClient(channel));
+        var reads = 0;
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>
+        {
+            for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromSeconds(4);)
+            {
+                if (worker < 4)
+                {
+                    await vectors.ListVectorsAsync(new() { PageSize = 1 }, cancellationToken: Ct);
+                    Interlocked.Increment(ref reads);
+                    continue;
+                }
+
+                var write = await Assert.ThrowsAsync<RpcException>(async () =>
+                    await maps.CreateBasisMapAsync(new() { Basis = "none", Map = "none", SourceModel = "a", TargetModel = "b" }, cancellationToken: Ct));
+                Assert.True(write.StatusCode is StatusCode.NotFound or StatusCode.Unavailable, $"{write.Status}");
+            }
+        })));
+        Assert.True(reads > 100, $"{reads} reads do not keep a connection busy");
+    }
+
+    [Fact]
     public async Task What_a_tenant_has_used_up_comes_again_and_is_not_another_s()
     {
         await using var role = await StartAsync(Options(new() { Tokens = Issuer.Options }) with { Limits = new() { TenantRequestsPerSecond = 2, TenantBytesPerMinute = 60_000 } });

@@ -1,0 +1,70 @@
+using System.Net;
+
+namespace LrtMesh.Client;
+
+/// <summary>
+/// Makes UNAVAILABLE, which is tried again, of what happens to a call that meets a connection as its server leaves it, because it stops or wants the connection to be
+/// another's (GOAWAY and NO_ERROR). Such a call has not begun. .NET makes INTERNAL of it; or it sends the request over another connection by itself, where
+/// the message of a call with a retry policy is not sent a second time, and the server finds an empty request.
+/// </summary>
+/// <param name="connections">What opens connections.</param>
+/// <param name="isTriedAgain">Whether a call has a retry policy, by its path.</param>
+internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<string> isTriedAgain) : DelegatingHandler(connections)
+{
+    private const long NoError = 0; // RFC 9113, 7
+
+    protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        if (request.Content is { } content && isTriedAgain(request.RequestUri!.AbsolutePath))
+        {
+            request.Content = new SentOnce(content);
+        }
+
+        try
+        {
+            return await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
+        }
+        catch (HttpRequestException e) when (e.InnerException is HttpProtocolException { ErrorCode: NoError })
+        {
+            // An IOException is what gRPC takes for a lost connection.
+            throw new HttpRequestException(HttpRequestError.ConnectionError, e.Message, new IOException(e.InnerException.Message));
+        }
+    }
+
+    private sealed class SentOnce : HttpContent
+    {
+        private readonly HttpContent _content;
+        private int _sent;
+
+        public SentOnce(HttpContent content)
+        {
+            _content = content;
+            foreach (var header in content.Headers)
+            {
+                Headers.TryAddWithoutValidation(header.Key, header.Value);
+            }
+        }
+
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
+
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken) => Interlocked.Exchange(ref _sent, 1) == 0
+            ? _content.CopyToAsync(stream, context, cancellationToken)
+            : throw new IOException("the connection was left by its server before the call had begun");
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (disposing)
+            {
+                _content.Dispose();
+            }
+
+            base.Dispose(disposing);
+        }
+    }
+}
