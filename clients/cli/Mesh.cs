@@ -111,6 +111,12 @@ internal sealed class Mesh : IAsyncDisposable
             ?? throw new CommandException($"No role of this mesh holds a model '{name}'.", $"It holds: {string.Join(", ", models.Select(model => model.Name).Distinct())}.");
     }
 
+    /// <summary>The model of that name in a role of that name.</summary>
+    /// <exception cref="CommandException">The role does not hold it.</exception>
+    public async Task<LocatedModel> FindModelAsync(string name, string role, CancellationToken cancellation) =>
+        (await ListModelsAsync(cancellation)).FirstOrDefault(model => model.Name == name && model.Role.Name == role)
+            ?? throw new CommandException($"The {role} role of this mesh holds no model '{name}'.");
+
     public async ValueTask DisposeAsync()
     {
         foreach (var channel in _channels)

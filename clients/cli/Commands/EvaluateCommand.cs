@@ -18,7 +18,7 @@ internal static class EvaluateCommand
 
     private static readonly Option<string> Family = Inputs.Family();
 
-    private static readonly Option<string?> SourceName = new("--source") { Description = "Evaluate this pair alone: the small model, from which vectors come; a name that the mesh holds, or a checkpoint as NAME=FOLDER. Default: the pairs of the family.", HelpName = "MODEL" };
+    private static readonly Option<string?> SourceName = new("--source") { Description = "Evaluate this pair alone: the small model, from which vectors come; a name that the mesh holds, or a checkpoint as NAME=FOLDER or, of the local Hugging Face cache, NAME=ORGANISATION/MODEL. Default: the pairs of the family.", HelpName = "MODEL" };
 
     private static readonly Option<string?> TargetName = new("--target") { Description = "With --source: the large model, which is steered; likewise.", HelpName = "MODEL" };
 
@@ -29,6 +29,8 @@ internal static class EvaluateCommand
     private static readonly Option<string?> MapTextFile = new("--map-text") { Description = "With --behaviours: documents that have nothing to do with them, for the behaviour-free map and for what steering costs; one a line, or .jsonl.", HelpName = "FILE" };
 
     private static readonly Option<bool> Quick = new("--quick") { Description = "Few prompts: minutes, and wide intervals." };
+
+    private static readonly Option<bool> WithSweeps = new("--sweeps") { Description = "Also vary, for the first pair, one thing at a time: coefficient, layers, the map's text, solver, bias, positions, the vector's method, sizes." };
 
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Seed of texts, random directions and intervals.", HelpName = "S", DefaultValueFactory = _ => 0 };
 
@@ -47,7 +49,7 @@ internal static class EvaluateCommand
             Example: lrtmesh evaluate --report report --json evaluation.json
             Example: lrtmesh evaluate --source small=DIR --target large=DIR --behaviours evals/ --map-text texts.jsonl --report report
             """)
-        { ReportFolder, Family, SourceName, TargetName, Kind, Brought, MapTextFile, Quick, Seed };
+        { ReportFolder, Family, SourceName, TargetName, Kind, Brought, MapTextFile, Quick, WithSweeps, Seed };
         command.Validators.Add(result =>
         {
             if (result.GetValue(SourceName) is null != result.GetValue(TargetName) is null)
@@ -75,20 +77,21 @@ internal static class EvaluateCommand
         string family = run.Get(Family);
         var set = run.Parse.GetValue(Brought) is { } brought ? BroughtBehaviours.Read(brought, run.Parse.GetValue(MapTextFile)!, run.Terminal.Note) : BehaviourSet.Load(family);
         var pairs = Pairs(run, family);
+        var sizes = run.Get(WithSweeps) ? Sizes(run, family, pairs[0]) : [];
         string folder = Directory.CreateDirectory(run.Get(ReportFolder)).FullName;
         string dataFolder = Directory.CreateTempSubdirectory("lrtmesh-evaluate-").FullName;
         try
         {
             using var log = new AnswerLog(Path.Combine(folder, "answers.log"));
-            await using var mesh = await run.OpenMeshAsync(dataFolder, ModelPair.MeshOptions(pairs));
+            await using var mesh = await run.OpenMeshAsync(dataFolder, ModelPair.MeshOptions([.. pairs, .. sizes]));
             if (set.Brought)
             {
                 LocatedModel[] models = [await mesh.FindModelAsync(pairs[0].Source, run.Cancellation), await mesh.FindModelAsync(pairs[0].Target, run.Cancellation)];
                 set = await ContextFit.KeepAsync(set, models, run.Terminal.Note, run.Cancellation);
             }
 
-            var found = await EvaluateAsync(run, mesh, set, pairs, log);
-            var facts = new EvaluationFacts(found, SizeOf(run), run.Get(Quick), run.Get(Seed), set.Digest, set.Brought, run.CommandLine, Version);
+            var (found, sweeps) = await EvaluateAsync(run, mesh, set, pairs, sizes, log);
+            var facts = new EvaluationFacts(found, sweeps, SizeOf(run), run.Get(Quick), run.Get(Seed), set.Digest, set.Brought, run.CommandLine, Version);
             Print(run.Terminal.Out, facts);
             object json = facts.ToJson(clock.Elapsed.TotalSeconds);
             await WriteAsync(run, facts, json, folder, clock.Elapsed.TotalSeconds);
@@ -113,12 +116,18 @@ internal static class EvaluateCommand
         return [new ModelPair(sourceName, targetName, run.Get(Kind), sourceFolder, targetFolder)];
     }
 
-    private static async Task<IReadOnlyList<PairSummary>> EvaluateAsync(CommandRun run, Mesh mesh, BehaviourSet set, IReadOnlyList<ModelPair> pairs, AnswerLog log)
+    // A family says which sizes it has; two checkpoints can be taken the other way round.
+    private static IReadOnlyList<ModelPair> Sizes(CommandRun run, string family, ModelPair first) =>
+        run.Get(SourceName) is null ? ModelPair.LoadSizes(family) : first is { SourceFolder: not null, TargetFolder: not null } ? [first, first.Back()] : [];
+
+    private static async Task<(IReadOnlyList<PairSummary> Pairs, IReadOnlyList<EffectSweep> Sweeps)> EvaluateAsync(
+        CommandRun run, Mesh mesh, BehaviourSet set, IReadOnlyList<ModelPair> pairs, IReadOnlyList<ModelPair> sizes, AnswerLog log)
     {
         ulong seed = run.Get(Seed);
         var evaluation = new PairEvaluation(run.Terminal, mesh, set, SizeOf(run), seed, log, run.Cancellation);
         var prepared = new Dictionary<string, PreparedTarget>();
         var made = new List<PairVectors>();
+        IReadOnlyList<EffectSweep> sweeps = [];
         var found = new List<PairSummary>();
         var clock = Stopwatch.StartNew();
         int planned = pairs.Count * Enum.GetValues<MapText>().Length;
@@ -128,12 +137,7 @@ internal static class EvaluateCommand
             {
                 var source = await mesh.FindModelAsync(pair.Source, run.Cancellation);
                 var target = await mesh.FindModelAsync(pair.Target, run.Cancellation);
-                if (!prepared.TryGetValue(target.Name, out var choices))
-                {
-                    choices = prepared[target.Name] = await evaluation.PrepareAsync(target);
-                    made.Add(choices.Vectors);
-                }
-
+                var choices = await PrepareAsync(target);
                 var learnt = await evaluation.LearnAsync(source, target, choices);
                 made.Add(learnt.Vectors);
                 foreach (var mapText in Enum.GetValues<MapText>())
@@ -146,6 +150,11 @@ internal static class EvaluateCommand
                     run.Terminal.Note($"{pair.Source} → {pair.Target}, {PairEvaluation.MapTextName(mapText)} map text: done after {clock.Elapsed.TotalMinutes:0.0} min{rest}");
                 }
             }
+
+            if (run.Get(WithSweeps))
+            {
+                sweeps = await SweepAsync();
+            }
         }
         finally
         {
@@ -156,7 +165,33 @@ internal static class EvaluateCommand
             }
         }
 
-        return found;
+        return (found, sweeps);
+
+        async Task<PreparedTarget> PrepareAsync(LocatedModel target)
+        {
+            if (!prepared.TryGetValue(target.Name, out var choices))
+            {
+                choices = prepared[target.Name] = await evaluation.PrepareAsync(target);
+                made.Add(choices.Vectors);
+            }
+
+            return choices;
+        }
+
+        async Task<IReadOnlyList<EffectSweep>> SweepAsync()
+        {
+            var sweep = new SweepEvaluation(run.Terminal, mesh, set, SizeOf(run), seed, log, run.Cancellation);
+            try
+            {
+                var source = await mesh.FindModelAsync(pairs[0].Source, run.Cancellation);
+                var target = await mesh.FindModelAsync(pairs[0].Target, run.Cancellation);
+                return await sweep.RunAsync(source, target, await PrepareAsync(target), sizes, PrepareAsync);
+            }
+            finally
+            {
+                made.AddRange(sweep.Made);
+            }
+        }
     }
 
     private static async Task WriteAsync(CommandRun run, EvaluationFacts facts, object json, string folder, double seconds)
@@ -172,6 +207,17 @@ internal static class EvaluateCommand
                 figure.Plot.SavePng(Path.Combine(pictures, $"{HtmlReport.Slug(pair)}-{figure.Name}.png"), 2 * figure.Width, 2 * figure.Height);
                 figure.Plot.ScaleFactor = 1;
             }
+        }
+
+        foreach (var figure in facts.Sweeps.SelectMany(SweepFigures.Of))
+        {
+            figure.Plot.ScaleFactor = 2;
+            figure.Plot.SavePng(Path.Combine(pictures, $"{figure.Name}.png"), 2 * figure.Width, 2 * figure.Height);
+        }
+
+        if (facts.Sweeps.Count > 0)
+        {
+            await File.WriteAllTextAsync(Path.Combine(folder, "sweeps.csv"), facts.SweepsCsv(), run.Cancellation);
         }
 
         await File.WriteAllTextAsync(Path.Combine(folder, "behaviours.csv"), facts.BehavioursCsv(), run.Cancellation);
@@ -210,9 +256,28 @@ internal static class EvaluateCommand
         }
 
         console.Write(table);
+        foreach (var sweep in facts.Sweeps)
+        {
+            var settings = new Table().Border(TableBorder.Simple).Title(Markup.Escape(sweep.Question)).AddColumn(sweep.Name);
+            foreach (string heading in new[] { "map's R²", "R", "R of propensity", "native", "mapped" })
+            {
+                settings.AddColumn(new TableColumn(heading).RightAligned());
+            }
+
+            foreach (var point in sweep.Points)
+            {
+                settings.AddRow(
+                    Markup.Escape(point.Setting), $"{point.MapR2:0.00}", OneLine(point.Share), OneLine(point.Propensity), $"{point.Native?.Value:0.00}", $"{point.OfHeadline?.Value:0.00}");
+            }
+
+            console.Write(settings);
+        }
+
         console.MarkupLine("R: share of the native effect kept, pooled over steerable behaviours, with a 95% interval; of rates, of propensities, and of their slopes over the dose.");
         console.MarkupLine("Cost: growth of held-out perplexity over the steerable behaviours at equal length; at equal effect over those whose mapped vector reaches it.");
     }
+
+    private static string OneLine(Estimate? estimate) => estimate is null ? "" : $"{estimate.Value:0.00} ({estimate.Low:0.00} to {estimate.High:0.00})";
 
     private static string Interval(Estimate? estimate) => estimate is null ? "" : $"{estimate.Value:0.00}\n{estimate.Low:0.00} to {estimate.High:0.00}";
 

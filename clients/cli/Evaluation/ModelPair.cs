@@ -15,11 +15,20 @@ internal sealed record ModelPair(string Source, string Target, string Kind, stri
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNameCaseInsensitive = true, RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
-    /// <summary>Reads pairs.json of a family's folder.</summary>
+    /// <summary>Reads the pairs that are evaluated: pairs.json of a family's folder.</summary>
     /// <exception cref="CommandException">It is missing or malformed, or a kind is unknown.</exception>
-    public static IReadOnlyList<ModelPair> Load(string folder)
+    public static IReadOnlyList<ModelPair> Load(string folder) => Read(folder, "pairs.json");
+
+    /// <summary>Reads the pairs of a family's sizes: sizes.json of its folder; none where there is no such file.</summary>
+    /// <exception cref="CommandException">It is malformed, or a kind is unknown.</exception>
+    public static IReadOnlyList<ModelPair> LoadSizes(string folder) => File.Exists(Path.Combine(folder, "sizes.json")) ? Read(folder, "sizes.json") : [];
+
+    /// <summary>The other way round.</summary>
+    public ModelPair Back() => new(Target, Source, Kind, TargetFolder, SourceFolder);
+
+    private static IReadOnlyList<ModelPair> Read(string folder, string file)
     {
-        string path = Path.Combine(folder, "pairs.json");
+        string path = Path.Combine(folder, file);
         try
         {
             var pairs = JsonSerializer.Deserialize<ModelPair[]>(File.ReadAllBytes(path), Json) ?? [];
@@ -38,8 +47,10 @@ internal sealed record ModelPair(string Source, string Target, string Kind, stri
         string? At(string? checkpoint) => checkpoint is null ? null : Path.GetFullPath(checkpoint, Path.GetFullPath(folder));
     }
 
-    /// <summary>A model as it is given on the command line: a name that the mesh holds, or NAME=FOLDER of a checkpoint.</summary>
-    public static (string Name, string? Folder) Parse(string text) => text.Split('=', 2) is [var name, var checkpoint] ? (name, Path.GetFullPath(checkpoint)) : (text, null);
+    /// <summary>A model as it is given on the command line: a name that the mesh holds, or NAME=FOLDER of a checkpoint, or NAME=ORGANISATION/MODEL of the local Hugging Face cache.</summary>
+    public static (string Name, string? Folder) Parse(string text) => text.Split('=', 2) is [var name, var checkpoint]
+        ? (name, Directory.Exists(checkpoint) ? Path.GetFullPath(checkpoint) : checkpoint)
+        : (text, null);
 
     /// <summary>Options of `up` by which a mesh holds the pairs' models: the sources in the extraction role, the targets in the generation role.</summary>
     public static IReadOnlyList<string> MeshOptions(IReadOnlyList<ModelPair> pairs) =>

@@ -58,13 +58,18 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
     public Task<LearntVector[][]> LearnNativeAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
-        EachAsync(set.All, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, set.Position, layers, cancellation), report, cancellation);
+        EachAsync(set.All, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, set.Position, layers, VectorMethod.DifferenceOfMeans, cancellation), report, cancellation);
+
+    /// <summary>Learns each behaviour's vector in one of the models at several layers by a method: [behaviour][layer].</summary>
+    /// <param name="kind">What the names end with.</param>
+    public Task<LearntVector[][]> LearnLayersAsync(LocatedModel model, BehaviourSet set, string kind, IReadOnlyList<uint> layers, VectorMethod method, CancellationToken cancellation) =>
+        EachAsync(set.All, behaviour => LearnAsync(model, $"{behaviour.Name}.{kind}", behaviour, set.Position, layers, method, cancellation), (_, _) => { }, cancellation);
 
     /// <summary>Learns each behaviour's vector in the small model, each at one layer: [behaviour].</summary>
     public Task<LearntVector[]> LearnSourceAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
         EachAsync(
             [.. set.All.Zip(layers)],
-            async chosen => (await LearnAsync(source, $"{chosen.First.Name}.source", chosen.First, set.Position, [chosen.Second], cancellation))[0],
+            async chosen => (await LearnAsync(source, $"{chosen.First.Name}.source", chosen.First, set.Position, [chosen.Second], VectorMethod.DifferenceOfMeans, cancellation))[0],
             report,
             cancellation);
 
@@ -75,17 +80,34 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
     {
         return EachAsync(
             [.. vectors.Zip(targetLayers)],
-            async carried => (await mesh.Mapping.TransferVectorAsync(
-                new TransferVectorRequest
-                {
-                    Vector = carried.First.Name,
-                    Map = MapName(carried.Second) + kind,
-                    Name = Prefix + carried.First.Name[(carried.First.Name.LastIndexOf('/') + 1)..].Replace(".source", kind.Length > 0 ? kind : ".mapped", StringComparison.Ordinal),
-                },
-                Mesh.Soon(cancellation))).Vector,
+            carried => CarryAsync(
+                carried.First,
+                MapName(carried.Second) + kind,
+                carried.First.Name[(carried.First.Name.LastIndexOf('/') + 1)..].Replace(".source", kind.Length > 0 ? kind : ".mapped", StringComparison.Ordinal),
+                cancellation),
             (_, _) => { },
             cancellation);
     }
+
+    /// <summary>Carries a vector over by a map: A·v.</summary>
+    /// <param name="name">Of the vector that is made, below the prefix.</param>
+    public async Task<Vector> CarryAsync(Vector vector, string map, string name, CancellationToken cancellation) =>
+        (await mesh.Mapping.TransferVectorAsync(new TransferVectorRequest { Vector = vector.Name, Map = map, Name = Prefix + name }, Mesh.Soon(cancellation))).Vector;
+
+    /// <summary>Carries the small model's vectors over as if they were states: A·v + b.</summary>
+    /// <param name="targetLayers">One a vector.</param>
+    public Task<Vector[]> PutWithBiasAsync(IReadOnlyList<Vector> vectors, IReadOnlyList<uint> targetLayers, CancellationToken cancellation) =>
+        EachAsync(
+            [.. vectors.Zip(targetLayers)],
+            async carried =>
+            {
+                float[] elements = await ElementsAsync(carried.First, cancellation);
+                var request = new ApplyMapRequest { Map = MapName(carried.Second), Rows = TensorBytes.Encode(elements, 1, (uint)elements.Length) };
+                var mapped = await mesh.Mapping.ApplyMapAsync(request, Mesh.Soon(cancellation));
+                return await PutAsync($"with-bias-{carried.Second}-{carried.First.Digest[^8..]}", carried.Second, Tensors.Float32(mapped.Rows), cancellation);
+            },
+            (_, _) => { },
+            cancellation);
 
     /// <summary>Fits a basis that models share, and stores the map through it from the small model to a layer of the large one.</summary>
     /// <param name="layers">Of each model, the large one's among them.</param>
@@ -190,7 +212,7 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
     private async Task<float[]> ElementsAsync(Vector vector, CancellationToken cancellation) =>
         Tensors.Float32((await mesh.Vectors.GetVectorAsync(new GetVectorRequest { Name = vector.Name }, Mesh.Soon(cancellation))).Elements);
 
-    private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, LearnPosition position, IReadOnlyList<uint> layers, CancellationToken cancellation)
+    private async Task<LearntVector[]> LearnAsync(LocatedModel model, string name, Behaviour behaviour, LearnPosition position, IReadOnlyList<uint> layers, VectorMethod method, CancellationToken cancellation)
     {
         var request = new LearnVectorRequest
         {
@@ -199,6 +221,7 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
             Layers = { layers },
             Pairs = { behaviour.Contrast.Select(pair => pair.For(model.Model)) },
             Position = position,
+            Method = method,
         };
         var response = await model.Role.Extraction.LearnVectorAsync(request, Mesh.Long(cancellation));
         return [.. response.Vectors];

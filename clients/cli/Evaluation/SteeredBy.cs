@@ -2,12 +2,15 @@ using LrtMesh.V1;
 
 namespace LrtMesh.Cli.Evaluation;
 
-/// <summary>A vector that steers, at which layer, and how strongly: the length of what is added to each hidden state from the prompt's last token on.</summary>
+/// <summary>A vector that steers, at which layer, and how strongly: the length of what is added to each hidden state, as a rule from the prompt's last token on.</summary>
 internal sealed record SteeredBy(string Vector, string Digest, uint Layer, double Coefficient)
 {
+    /// <summary>Which tokens.</summary>
+    public PositionRule Positions { get; init; } = PositionRule.FromLastPromptToken;
+
     /// <summary>As requests have it.</summary>
     public Steering ToSteering() =>
-        new() { Vector = Vector, Layer = Layer, Coefficient = Coefficient, Unit = CoefficientUnit.UnitVector, Positions = PositionRule.FromLastPromptToken };
+        new() { Vector = Vector, Layer = Layer, Coefficient = Coefficient, Unit = CoefficientUnit.UnitVector, Positions = Positions };
 
     /// <summary>Checks the proof of steering in an answer.</summary>
     /// <exception cref="CommandException">It was not steered as asked.</exception>

@@ -7,7 +7,7 @@ namespace LrtMesh.Cli.Report;
 /// <summary>What was evaluated, how, and what came out: the source of the JSON, the CSV and the page.</summary>
 /// <param name="Brought">Whether the behaviours were the user's own: they show in answers, not in texts.</param>
 internal sealed record EvaluationFacts(
-    IReadOnlyList<PairSummary> Pairs, EvaluationSize Size, bool Quick, ulong Seed, string BehavioursDigest, bool Brought, string Command, string Version)
+    IReadOnlyList<PairSummary> Pairs, IReadOnlyList<EffectSweep> Sweeps, EvaluationSize Size, bool Quick, ulong Seed, string BehavioursDigest, bool Brought, string Command, string Version)
 {
     // More would differ with the company in which a request was computed.
     private const int Digits = 4;
@@ -16,6 +16,7 @@ internal sealed record EvaluationFacts(
     public object ToJson(double seconds) => new
     {
         Pairs = Pairs.Select(PairJson),
+        Sweeps = Sweeps.Select(SweepJson),
         Quick,
         Size,
         Seed,
@@ -49,6 +50,15 @@ internal sealed record EvaluationFacts(
         let at = curve.Value.Propensities[curve.Value.Doses.ToList().IndexOf(dose)]
         select (object?[])[
             pair.Result.Pair.Source, pair.Result.Pair.Target, PairEvaluation.MapTextName(pair.Result.MapText), b.Name, $"{curve.Key}".ToLowerInvariant(), dose, at.Length, Round(at.Average()), Round(curve.Value.Shifts(dose).Average())]);
+
+    /// <summary>A row a setting of a sweep.</summary>
+    public string SweepsCsv() => Csv(
+        ["sweep", "setting", "x", "source_layer", "target_layer", "map_r2", "share_kept", "low", "high", "propensity", "propensity_low", "propensity_high", "native_of_headline", "mapped_of_headline", "behaviours"],
+        from sweep in Sweeps
+        from point in sweep.Points
+        select (object?[])[
+            sweep.Name, $"\"{point.Setting}\"", point.X, point.Layers?.Source, point.Layers?.Target, Round(point.MapR2), Round(point.Share?.Value), Round(point.Share?.Low), Round(point.Share?.High),
+            Round(point.Propensity?.Value), Round(point.Propensity?.Low), Round(point.Propensity?.High), Round(point.Native?.Value), Round(point.OfHeadline?.Value), point.Behaviours]);
 
     /// <summary>R of a steerable behaviour.</summary>
     public static double? ShareOf(BehaviourResult behaviour) => behaviour.Choice.Steerable ? ShareKept.Of(behaviour.Paired(Arm.Mapped)) : null;
@@ -156,6 +166,26 @@ internal sealed record EvaluationFacts(
         DevEffect = Round(b.Choice.Effect),
         DevP = b.Choice.P,
         VectorDigest = b.Choice.Native.Digest,
+    };
+
+    private static object SweepJson(EffectSweep sweep) => new
+    {
+        sweep.Name,
+        sweep.Question,
+        MapAgainstEffect = Round(sweep.MapAgainstEffect),
+        Points = sweep.Points.Select(point => new
+        {
+            point.Setting,
+            point.X,
+            SourceLayer = point.Layers?.Source,
+            TargetLayer = point.Layers?.Target,
+            MapR2 = Round(point.MapR2),
+            ShareKept = EstimateJson(point.Share),
+            Propensity = EstimateJson(point.Propensity),
+            NativeOfHeadline = EstimateJson(point.Native),
+            MappedOfHeadline = EstimateJson(point.OfHeadline),
+            point.Behaviours,
+        }),
     };
 
     private static object MapJson(AffineMap map) => new

@@ -37,6 +37,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
             WritePair(facts.Pairs[i], figures[i]);
         }
 
+        WriteSweeps();
         WriteHowSure();
         WriteReproduce();
         return _page.Append("</main>\n</body>\n</html>\n").ToString();
@@ -172,6 +173,33 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
         }
 
         _page.Append("<p class=\"note\">● shows the behaviour, ○ does not.</p></details>\n");
+    }
+
+    private void WriteSweeps()
+    {
+        if (facts.Sweeps.Count == 0)
+        {
+            return;
+        }
+
+        _page.Append(Inv($"<h2 id=\"sweeps\">What it depends on</h2>\n<p>{Text(facts.Pairs[0].Result.Source.Name)} → {Text(facts.Pairs[0].Result.Target.Name)}, maps of in-distribution text, {facts.Size.SweepPrompts} test prompts of each of the behaviours whose native vectors moved dev prompts most. "));
+        _page.Append("One thing varies at a time. R compares with the native vector under the same setting; <i>native</i> and <i>mapped</i> compare with the native vector's effect in the headline.</p>\n");
+        foreach (var sweep in facts.Sweeps)
+        {
+            string better = sweep.MapAgainstEffect is { } rank ? $" Rank correlation of the maps' R² with the mapped vectors' effects over {sweep.Points.Count} settings: {Two(rank)}." : "";
+            _page.Append(Inv($"<h3>{Text(sweep.Question)}</h3>\n<div class=\"figures\">\n"));
+            foreach (var figure in SweepFigures.Of(sweep))
+            {
+                _page.Append(Inv($"<figure>{Svg(figure)}<figcaption>{Text(figure.Caption)}{Text(better)}</figcaption></figure>\n"));
+            }
+
+            _page.Append("</div>\n<details><summary>Figures</summary>\n");
+            WriteTable(
+                [sweep.Name, "map's R²", "R (95%)", "R of propensity", "native", "mapped", "behaviours"],
+                sweep.Points.Select(point => (string[])[
+                    Text(point.Setting), Two(point.MapR2), $"<b>{WithInterval(point.Share)}</b>", WithInterval(point.Propensity), WithInterval(point.Native), WithInterval(point.OfHeadline), $"{point.Behaviours}"]));
+            _page.Append("</details>\n");
+        }
     }
 
     private void WriteHowSure()

@@ -15,6 +15,7 @@ public sealed class EvaluationReportTests
     // Two behaviours: the mapped vector keeps half of the one's effect and all of the other's; a third is not steerable.
     private static readonly EvaluationFacts Facts = new(
         [new PairSummary(Pair([Result("polite", 0.5, true), Result("dogs", 1, true), Result("<weather>", 0, false)]), 1)],
+        Sweeps: [],
         EvaluationSize.Quick, Quick: true, Seed: 1, "sha256:b", Brought: false, "lrtmesh evaluate --report r", "0.1.0");
 
     [Fact]
