@@ -70,6 +70,35 @@ public sealed class EvaluationReportTests
         Assert.All(Facts.BehavioursCsv().Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.Equal(36, line.Count(c => c == ',')));
     }
 
+    [Fact]
+    public void Sweeps_are_drawn_tabulated_and_given_to_programs()
+    {
+        SweepPoint Point(string setting, double? x, (uint, uint)? layers, double r2, double share) =>
+            new(setting, x, layers, r2, new Estimate(share, share - 0.1, share + 0.1), new Estimate(share, share, share), new Estimate(1, 1, 1), new Estimate(share, share, share), 3);
+        var facts = Facts with
+        {
+            Sweeps =
+            [
+                new EffectSweep("layers", "Which layers map?", [Point("0 → 0", null, (0, 0), 0.1, 0.3), Point("0 → 1", null, (0, 1), 0.5, 0.2), Point("1 → 0", null, (1, 0), 0.6, 0.6), Point("1 → 1", null, (1, 1), 0.9, 0.8)]),
+                new EffectSweep("tokens", "How much text?", [Point("5 documents", 1000, null, 0.2, 0.1), Point("400 documents", 90_000, null, 0.9, 0.8)]),
+                new EffectSweep("solver", "Does <fitting> matter?", [Point("ridge", null, null, 0.9, 0.8), new SweepPoint("nothing", null, null, null, null, null, null, null, 0)]),
+            ],
+        };
+        // Ranks 1 2 3 4 against 2 1 3 4.
+        Assert.Equal(0.8, facts.Sweeps[0].MapAgainstEffect!.Value, 1e-12);
+        Assert.Null(facts.Sweeps[1].MapAgainstEffect);
+
+        string page = new HtmlReport(facts, 60).Write([.. facts.Pairs.Select(pair => HtmlReport.FiguresOf(pair, 1))]);
+        string plain = new HtmlReport(Facts, 60).Write([.. Facts.Pairs.Select(pair => HtmlReport.FiguresOf(pair, 1))]);
+        Assert.Equal(plain.Split("<svg ").Length + 4, page.Split("<svg ").Length); // two heat maps, a curve and a list
+        Assert.Contains("Does &lt;fitting&gt; matter?", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("id=\"sweeps\"", plain, StringComparison.Ordinal);
+
+        Assert.Equal(1 + 8, facts.SweepsCsv().Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        var json = JsonSerializer.SerializeToNode(facts.ToJson(1), JsonFile.Options)!["sweeps"]![0]!;
+        Assert.Equal(("layers", 4, 0.6), ((string)json["name"]!, json["points"]!.AsArray().Count, (double)json["points"]![2]!["share_kept"]!["value"]!));
+    }
+
     private static PairResult Pair(BehaviourResult[] behaviours)
     {
         var role = new ModelRole("generation", null!, null!);

@@ -40,7 +40,17 @@ public sealed class ModelPairTests : IDisposable
     public void A_model_is_named_or_given_by_its_folder()
     {
         Assert.Equal(("tiny-large", null), ModelPair.Parse("tiny-large"));
-        Assert.Equal(("mine", Path.GetFullPath("a=b")), ModelPair.Parse("mine=a=b"));
+        Assert.Equal(("mine", _folder), ModelPair.Parse($"mine={Path.GetRelativePath(Directory.GetCurrentDirectory(), _folder)}"));
+        Assert.Equal(("mine", "organisation/model"), ModelPair.Parse("mine=organisation/model"));
+    }
+
+    [Fact]
+    public void A_family_may_say_its_sizes()
+    {
+        Assert.Empty(ModelPair.LoadSizes(_folder));
+        File.WriteAllText(Path.Combine(_folder, "sizes.json"), """[{"source":"a","sourceFolder":"a","target":"b","targetFolder":"b","kind":"same-family"}]""");
+        var pair = Assert.Single(ModelPair.LoadSizes(_folder));
+        Assert.Equal(("b", "a", pair.TargetFolder, pair.SourceFolder), (pair.Back().Source, pair.Back().Target, pair.Back().SourceFolder, pair.Back().TargetFolder));
     }
 
     private void Write(string json) => File.WriteAllText(Path.Combine(_folder, "pairs.json"), json);
