@@ -23,7 +23,7 @@ internal static class BasisTransport
         await responses.WriteAsync(new ExportBasisResponse { Content = content }, cancellation);
         for (var i = 0; i < tensors.Count; i++)
         {
-            foreach (var chunk in TensorChunks.Split(i, TensorCodec.Encode(tensors[i], Dtype.Float32)))
+            foreach (var chunk in TensorChunks.Split(i, tensors[i]))
             {
                 await responses.WriteAsync(new ExportBasisResponse { Chunk = chunk }, cancellation);
             }

@@ -26,7 +26,7 @@ internal static class MapTransport
         await responses.WriteAsync(new ExportMapResponse { Content = content }, cancellation);
         for (var i = 0; i < tensors.Length; i++)
         {
-            foreach (var chunk in TensorChunks.Split(i, TensorCodec.Encode(tensors[i], Dtype.Float32)))
+            foreach (var chunk in TensorChunks.Split(i, tensors[i]))
             {
                 await responses.WriteAsync(new ExportMapResponse { Chunk = chunk }, cancellation);
             }

@@ -23,6 +23,25 @@ public static class TensorChunks
         }
     }
 
+    /// <summary>
+    /// Splits a float32 tensor likewise, into bytes that are made a chunk at a time: whoever waits for a slow reader holds one chunk, and not a copy of the
+    /// tensor. A chunk's bytes hold until the next is asked for.
+    /// </summary>
+    /// <param name="index">Which of the announced tensors.</param>
+    /// <param name="values">Its row-major elements, which must stay as they are until the last chunk is taken.</param>
+    public static IEnumerable<V1.TensorChunk> Split(int index, ReadOnlyMemory<float> values)
+    {
+        const int Elements = MaximumBytes / sizeof(float); // of a chunk
+        var bytes = new byte[Math.Min(Elements, values.Length) * sizeof(float)];
+        for (var first = 0; first < values.Length; first += Elements)
+        {
+            var part = values.Slice(first, Math.Min(Elements, values.Length - first));
+            var data = bytes.AsMemory(0, part.Length * sizeof(float));
+            ElementConversion.Write(part.Span, V1.Dtype.Float32, data.Span);
+            yield return Of(index, data, first * sizeof(float));
+        }
+    }
+
     /// <summary>A chunk of a tensor over its own bytes, which must stay as they are until it is serialized.</summary>
     /// <param name="index">Which of the announced tensors.</param>
     /// <param name="data">At most <see cref="MaximumBytes"/>.</param>

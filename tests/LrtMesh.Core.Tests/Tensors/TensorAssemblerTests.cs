@@ -24,6 +24,17 @@ public class TensorAssemblerTests
     }
 
     [Theory]
+    [InlineData(0)]
+    [InlineData(5)]
+    [InlineData(TensorChunks.MaximumBytes / 4 * 2 + 3)]
+    public void Floats_become_the_same_chunks_one_at_a_time(int count)
+    {
+        var values = Ramp(count);
+        var whole = TensorChunks.Split(3, TensorCodec.Encode(values, Dtype.Float32));
+        Assert.Equal(whole, TensorChunks.Split(3, values).Select(chunk => TensorChunk.Parser.ParseFrom(chunk.ToByteArray())));
+    }
+
+    [Theory]
     [InlineData(Dtype.Float32)]
     [InlineData(Dtype.Float16)]
     [InlineData(Dtype.Bfloat16)]
