@@ -193,7 +193,7 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
                 _page.Append(Inv($"<figure>{Svg(figure)}<figcaption>{Text(figure.Caption)}{Text(better)}</figcaption></figure>\n"));
             }
 
-            _page.Append("</div>\n<details><summary>Figures</summary>\n");
+            _page.Append("</div>\n<details><summary>Numbers</summary>\n");
             WriteTable(
                 [sweep.Name, "map's R²", "R (95%)", "R of propensity", "native", "mapped", "behaviours"],
                 sweep.Points.Select(point => (string[])[
@@ -315,7 +315,8 @@ internal sealed partial class HtmlReport(EvaluationFacts facts, double seconds)
         .ci { color: #666; font-weight: 400; }
         .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 1rem; align-items: start; }
         .small { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: .5rem; }
-        figure { margin: 0; }
+        figure { margin: 0; max-width: 600px; }
+        svg image { image-rendering: pixelated; }
         svg { width: 100%; height: auto; display: block; }
         svg text { font-family: system-ui, sans-serif; }
         .overview .ci { display: block; font-size: .92em; }

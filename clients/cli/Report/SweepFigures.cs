@@ -57,9 +57,17 @@ internal static class SweepFigures
             Add(x, [.. points.Select(point => point.MapR2 ?? double.NaN)], Grey, "R² of the map");
             plot.ShowLegend(Alignment.LowerRight);
         }
+        else
+        {
+            plot.HideLegend();
+        }
+
+        // A map of a few texts may be far worse than none: R² below this is off the picture.
+        double[] all = [.. points.SelectMany(point => new[] { point.Share!.Low, point.Share.High, point.MapR2 ?? 0 })];
+        plot.Axes.SetLimitsY(Math.Max(-0.5, all.Min()) - 0.05, all.Max() + 0.05);
 
         plot.Axes.Bottom.SetTicks(x, [.. points.Select(point => point.X >= 1000 ? $"{point.X / 1000:0.#}k" : $"{point.X:0.##}")]);
-        plot.XLabel(sweep.Name + (logarithmic ? ", by powers" : ""));
+        plot.XLabel(sweep.Name + (logarithmic ? " (log scale)" : ""));
         plot.YLabel("share of the native effect kept");
         return new Figure($"sweep-{sweep.Name}", $"{sweep.Question} R with its 95% interval, over {points.Max(point => point.Behaviours)} behaviours.", plot, 440, 320);
 
@@ -91,7 +99,7 @@ internal static class SweepFigures
         plot.Axes.Left.SetTicks([.. sweep.Points.Select((_, i) => (double)(count - 1 - i))], [.. sweep.Points.Select(point => point.Setting)]);
         double[] ends = [.. sweep.Points.Select(point => point.Share).OfType<Estimate>().SelectMany(share => new[] { share.Low, share.High })];
         plot.Axes.SetLimits(Math.Min(-0.1, Math.Max(-1, ends.DefaultIfEmpty().Min()) - 0.05), Math.Max(1.1, Math.Min(2.5, ends.DefaultIfEmpty().Max()) + 0.05), -0.7, count - 0.3);
-        plot.XLabel("share of the native effect kept, R");
+        plot.XLabel("R");
         return new Figure($"sweep-{sweep.Name}", $"{sweep.Question} R with its 95% interval, over at most {sweep.Points.Max(point => point.Behaviours)} behaviours.", plot, 440, 90 + (28 * Math.Max(3, count)));
     }
 
