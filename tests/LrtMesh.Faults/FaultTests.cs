@@ -26,6 +26,7 @@ public abstract class FaultTests
     protected sealed class Endings
     {
         private readonly ConcurrentDictionary<StatusCode, int> _counts = new();
+        private readonly ConcurrentDictionary<StatusCode, string> _details = new();
 
         public int Total => _counts.Values.Sum();
 
@@ -42,11 +43,15 @@ public abstract class FaultTests
             catch (RpcException e)
             {
                 code = e.StatusCode;
+                _details.TryAdd(code, e.Status.Detail);
             }
 
             _counts.AddOrUpdate(code, 1, (_, count) => count + 1);
             return code;
         }
+
+        /// <summary>What the first that ended so said.</summary>
+        public string Detail(StatusCode code) => _details.TryGetValue(code, out var detail) ? $" (\"{detail}\")" : "";
 
         public override string ToString() => string.Join(", ", _counts.OrderBy(count => count.Key).Select(count => $"{count.Value} {count.Key}"));
     }

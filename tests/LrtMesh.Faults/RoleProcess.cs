@@ -140,10 +140,13 @@ internal sealed class RoleProcess(Assembly role, params string[] settings) : IAs
     private void Begin()
     {
         _process?.Dispose();
-        _process = Process.Start(new ProcessStartInfo("dotnet", [role.Location, "--port", $"{Port}", "--ops-port", $"{OpsPort}", .. settings])
+        var command = new ProcessStartInfo("dotnet", [role.Location, "--port", $"{Port}", "--ops-port", $"{OpsPort}", .. settings]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var name in command.Environment.Keys.Where(name => name.StartsWith("LRTMESH_", StringComparison.Ordinal)).ToArray())
         {
-            RedirectStandardOutput = true, RedirectStandardError = true,
-        })!;
+            command.Environment.Remove(name); // would be a setting of the role's
+        }
+
+        _process = Process.Start(command)!;
         _process.OutputDataReceived += (_, _) => { };
         _process.BeginOutputReadLine();
         _process.ErrorDataReceived += (_, line) =>

@@ -18,6 +18,7 @@ internal static class BenchCommand
         LatencyBench.Create(),
         LoadBench.Create(),
         MixedBench.Create(),
+        ServeBench.Create(),
         StreamBench.Create(),
         TokenizeBench.Create(),
     };
