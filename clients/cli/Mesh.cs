@@ -102,6 +102,9 @@ internal sealed class Mesh : IAsyncDisposable
         return [.. lists.SelectMany(list => list)];
     }
 
+    /// <summary>The role of that name: extraction or generation.</summary>
+    public ModelRole RoleNamed(string name) => _modelRoles.Single(role => role.Name == name);
+
     /// <summary>The model of that name, in whichever role holds it.</summary>
     /// <exception cref="CommandException">No role holds it.</exception>
     public async Task<LocatedModel> FindModelAsync(string name, CancellationToken cancellation)

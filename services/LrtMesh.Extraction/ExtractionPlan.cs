@@ -32,10 +32,12 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
     public int RowBytes => Width * ElementConversion.SizeOf(Dtype, "spec.dtype");
 
     /// <summary>Checks a spec.</summary>
-    /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field.</exception>
-    public static ExtractionPlan From(ExtractionSpec spec, ModelRegistry models)
+    /// <param name="spec">What a request asks for.</param>
+    /// <param name="model">The model that it names.</param>
+    /// <param name="maxBatch">Texts of a batch, at most.</param>
+    /// <exception cref="LrtMeshException">InvalidArgument or OutOfRange, naming every wrong field.</exception>
+    public static ExtractionPlan From(ExtractionSpec spec, LoadedModel model, int maxBatch)
     {
-        var model = models.Find(spec.Model, "spec.model");
         var check = new RequestCheck();
         check.Layers(spec.Layers, "spec.layers", model);
         check.Known(spec.Dtype, "spec.dtype");
@@ -49,7 +51,7 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
             spec.Dtype == Dtype.Unspecified ? Dtype.Float32 : spec.Dtype,
             spec.AddSpecialTokens,
             (int)(spec.MaxTokens == 0 ? model.Description.Context : spec.MaxTokens),
-            models.MaxBatch,
+            maxBatch,
             choice);
     }
 

@@ -54,7 +54,8 @@ internal sealed class ExtractionStream
         }
 
         var spec = requests.Current.Spec;
-        var plan = ExtractionPlan.From(spec, models);
+        using var lent = models.Lend(spec.Model, "spec.model");
+        var plan = ExtractionPlan.From(spec, lent.Model, models.MaxBatch);
         var description = plan.Model.Description;
         await responses.WriteAsync(
             new ExtractHiddenStatesResponse

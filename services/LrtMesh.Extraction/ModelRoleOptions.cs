@@ -46,12 +46,15 @@ public sealed record ModelRoleOptions : RoleOptions
     /// <summary>Texts of one message of a stream of hidden states, at most; default is 256.</summary>
     public int MaxBatch { get; init; } = DefaultMaxBatch;
 
+    /// <summary>Folder below which calls may load further models, and without which they may neither load nor unload any; default is null: none.</summary>
+    public string? ModelRoot { get; init; }
+
     /// <summary>How they serve generation.</summary>
     public ServingOptions Serving { get; init; } = new();
 
     /// <summary>
     /// Reads <c>address</c>, <c>port</c>, <c>ops-port</c>, <c>log-format</c>, the store (<see cref="StoreSettings"/>), <c>models</c> (each as <see cref="ModelSource.Form"/> says, separated by commas),
-    /// <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c>, <c>deterministic</c>,
+    /// <c>model-root</c>, <c>dtype</c>, <c>device</c>, <c>kv-cache-bytes</c>, <c>prefix-cache-bytes</c>, <c>deterministic</c>,
     /// <c>max-prompt-tokens</c>, <c>max-batch</c>, and what <see cref="AccessOptions"/>, <see cref="LimitOptions"/> and <see cref="DrainOptions"/> have.
     /// </summary>
     /// <exception cref="LrtMesh.Core.LrtMeshException">InvalidArgument, naming every setting that is wrong.</exception>
@@ -84,6 +87,7 @@ public sealed record ModelRoleOptions : RoleOptions
                 Deterministic = settings.Flag("deterministic"),
                 PromptTokens = settings.Number("max-prompt-tokens", defaults.PromptTokens, least: 0),
             },
+            ModelRoot = settings.Folder("model-root"),
             MaxBatch = settings.Number("max-batch", DefaultMaxBatch, least: 1),
             Dtype = settings.OneOf<ComputeDtype>("dtype"),
             Device = settings.Optional("device") ?? DeviceChoice.Auto,

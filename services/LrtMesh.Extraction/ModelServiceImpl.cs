@@ -1,13 +1,15 @@
 using Google.Protobuf.Collections;
 using Grpc.Core;
 using LrtMesh.Core;
+using LrtMesh.Core.Models;
 using LrtMesh.Core.Models.Tokenizers;
+using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 
 namespace LrtMesh.Extraction;
 
-/// <summary>Lists and describes the models of a role, and splits texts.</summary>
-internal sealed class ModelServiceImpl(ModelRegistry models) : ModelService.ModelServiceBase
+/// <summary>Lists, describes, loads and unloads the models of a role, and splits texts.</summary>
+internal sealed class ModelServiceImpl(ModelRegistry models, ModelRoleOptions options) : ModelService.ModelServiceBase
 {
     // Tokens of one answer: about 20 bytes each, which keeps it below the 4 MiB that receivers accept.
     private const int MaxTokens = 65536;
@@ -19,6 +21,38 @@ internal sealed class ModelServiceImpl(ModelRegistry models) : ModelService.Mode
     /// <inheritdoc/>
     public override Task<GetModelResponse> GetModel(GetModelRequest request, ServerCallContext context) =>
         Task.FromResult(new GetModelResponse { Model = models.Find(request.Name, "name").Description });
+
+    /// <inheritdoc/>
+    public override async Task<LoadModelResponse> LoadModel(LoadModelRequest request, ServerCallContext context)
+    {
+        var root = options.ModelRoot ?? throw LrtMeshException.Mismatch("checkpoint", "this role loads no models: it was started without --model-root");
+        var check = new RequestCheck();
+        check.Name(request.Name, "name");
+        check.Known(request.Dtype, "dtype");
+        check.Throw();
+        var dtype = request.Dtype switch
+        {
+            WeightDtype.Unspecified => options.Dtype,
+            WeightDtype.Float32 => ComputeDtype.Float32,
+            WeightDtype.Bfloat16 => ComputeDtype.BFloat16,
+            _ => ComputeDtype.Int8,
+        };
+        var device = request.Device.Length > 0 ? request.Device : options.Device;
+        var source = new ModelSource(request.Name, ModelRoot.Find(request.Checkpoint, root, "checkpoint"));
+        return new LoadModelResponse { Model = await models.LoadAsync(source, dtype, device, context.CancellationToken) };
+    }
+
+    /// <inheritdoc/>
+    public override async Task<UnloadModelResponse> UnloadModel(UnloadModelRequest request, ServerCallContext context)
+    {
+        if (options.ModelRoot is null)
+        {
+            throw LrtMeshException.Mismatch("name", "this role unloads no models: it was started without --model-root");
+        }
+
+        await models.UnloadAsync(request.Name, "name").WaitAsync(context.CancellationToken);
+        return new UnloadModelResponse();
+    }
 
     /// <inheritdoc/>
     public override Task<TokenizeResponse> Tokenize(TokenizeRequest request, ServerCallContext context)

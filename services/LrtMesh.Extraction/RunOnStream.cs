@@ -24,7 +24,8 @@ internal static class RunOnStream
         }
 
         var spec = requests.Current.Spec;
-        var model = models.Find(spec.Model, "spec.model");
+        using var lent = models.Lend(spec.Model, "spec.model");
+        var model = lent.Model;
         var last = model.Description.Layers - 1;
         if (spec.Layer > last)
         {

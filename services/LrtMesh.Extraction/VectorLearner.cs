@@ -25,7 +25,8 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
     /// <exception cref="LrtMeshException">NotFound: the model; InvalidArgument or OutOfRange, naming every wrong field; Unavailable: the store.</exception>
     public async Task<LearnVectorResponse> LearnAsync(LearnVectorRequest request, VectorStore vectors, TenantUse use, CancellationToken cancellation)
     {
-        var model = models.Find(request.Model, "model");
+        using var lent = models.Lend(request.Model, "model");
+        var model = lent.Model;
         var names = request.Layers.Select(layer => request.Layers.Count == 1 ? request.Name : $"{request.Name}@{layer}").ToArray();
         Check(request, names, model);
         var lambda = request.Method == VectorMethod.LogisticProbe ? request.HasProbeLambda ? request.ProbeLambda : LearntDirection.DefaultProbeLambda : 0;

@@ -11,23 +11,24 @@ using Part = LrtMesh.V1.ConverseRequest.PartOneofCase;
 namespace LrtMesh.Generation;
 
 /// <summary>A generation whose steering the client changes while it goes on.</summary>
-internal sealed class Conversation
+internal sealed class Conversation : IDisposable
 {
     private readonly IAsyncStreamReader<ConverseRequest> _requests;
     private readonly GenerateRequest _start;
     private readonly GenerationRequest _call;
+    private readonly LentModel _lent;
     private readonly long _arrived = Stopwatch.GetTimestamp();
 
-    private Conversation(IAsyncStreamReader<ConverseRequest> requests, GenerateRequest start, GenerationRequest call, LoadedModel model)
+    private Conversation(IAsyncStreamReader<ConverseRequest> requests, GenerateRequest start, GenerationRequest call, LentModel lent)
     {
         _requests = requests;
         _start = start;
         _call = call;
-        Model = model;
+        _lent = lent;
     }
 
     /// <summary>The model.</summary>
-    public LoadedModel Model { get; }
+    public LoadedModel Model => _lent.Model;
 
     /// <summary>Tokens of prompt and answer at most.</summary>
     public int Longest => _call.Prompt.Count + _call.MaxTokens;
@@ -43,14 +44,22 @@ internal sealed class Conversation
         }
 
         var start = requests.Current.Start;
-        var model = models.Find(start.Model, "start.model");
-        if (GenerationCall.Samples(start) > 1)
+        var lent = models.Lend(start.Model, "start.model");
+        try
         {
-            throw LrtMeshException.Invalid("start.sampling.samples", "must be 1: a change of steering belongs to one answer");
+            return GenerationCall.Samples(start) <= 1
+                ? new Conversation(requests, start, await read(start, lent.Model), lent)
+                : throw LrtMeshException.Invalid("start.sampling.samples", "must be 1: a change of steering belongs to one answer");
         }
-
-        return new Conversation(requests, start, await read(start, model), model);
+        catch
+        {
+            lent.Dispose();
+            throw;
+        }
     }
+
+    /// <summary>Gives the model back.</summary>
+    public void Dispose() => _lent.Dispose();
 
     /// <summary>Generates, and takes changes until the text ends.</summary>
     /// <param name="responses">The client.</param>

@@ -24,7 +24,8 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
         var cancellation = context.CancellationToken;
 
         // 1.
-        var model = models.Find(request.Model, "model");
+        using var lent = models.Lend(request.Model, "model");
+        var model = lent.Model;
         var call = await ResolveAsync(GenerationCall.Read(request, model), request.Steering, "steering", model, context);
 
         var use = TenantUse.Of(context);
@@ -59,7 +60,7 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
     /// <inheritdoc/>
     public override async Task Converse(IAsyncStreamReader<ConverseRequest> requestStream, IServerStreamWriter<ConverseResponse> responseStream, ServerCallContext context)
     {
-        var session = await Conversation.StartAsync(requestStream, models, (request, model) =>
+        using var session = await Conversation.StartAsync(requestStream, models, (request, model) =>
             ResolveAsync(GenerationCall.Read(request, model), request.Steering, "start.steering", model, context), context.CancellationToken);
         await session.RunAsync(
             responseStream,
@@ -71,7 +72,8 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
     /// <inheritdoc/>
     public override async Task<ScoreResponse> Score(ScoreRequest request, ServerCallContext context)
     {
-        var model = models.Find(request.Model, "model");
+        using var lent = models.Lend(request.Model, "model");
+        var model = lent.Model;
         var calls = ScoreCall.Read(request, model);
         var plan = await SteeringPlan.ResolveAsync(
             request.Steering, "steering", model.Description, calls.Max(call => call.Prompt.Count + call.MaxTokens), VectorsOf(context), context.CancellationToken);

@@ -43,12 +43,12 @@ public sealed class RunningMesh : IAsyncDisposable
             mesh.Store = options.Redis is null ? $"garnet {redis}" : $"redis {redis}";
             if (options.Role is null or MeshRole.Extraction)
             {
-                mesh.Extraction = ExtractionRole.Build(new() { Redis = redis, Port = options.ExtractionPort, Models = options.ExtractionModels, Dtype = options.Dtype, Device = options.Device });
+                mesh.Extraction = ExtractionRole.Build(new() { Redis = redis, Port = options.ExtractionPort, Models = options.ExtractionModels, ModelRoot = options.ModelRoot, Dtype = options.Dtype, Device = options.Device });
             }
 
             if (options.Role is null or MeshRole.Generation)
             {
-                mesh.Generation = GenerationRole.Build(new() { Redis = redis, Port = options.GenerationPort, Models = options.GenerationModels, Dtype = options.Dtype, Device = options.Device, Serving = options.Serving });
+                mesh.Generation = GenerationRole.Build(new() { Redis = redis, Port = options.GenerationPort, Models = options.GenerationModels, ModelRoot = options.ModelRoot, Dtype = options.Dtype, Device = options.Device, Serving = options.Serving });
             }
 
             if (options.Role is null or MeshRole.Mapping)

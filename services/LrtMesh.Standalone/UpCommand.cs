@@ -86,6 +86,11 @@ internal static class UpCommand
         Description = "Folder below which the mapping role may read texts that requests name.",
     };
 
+    private static readonly Option<DirectoryInfo?> ModelRoot = new("--model-root")
+    {
+        Description = "Folder below which `models load` may find checkpoints; without it models can be neither loaded nor unloaded while the mesh runs.",
+    };
+
     /// <summary>The repository's root, as the launcher sets it, or the current folder.</summary>
     public static string Home => Environment.GetEnvironmentVariable("LRTMESH_HOME") is { Length: > 0 } home ? home : Directory.GetCurrentDirectory();
 
@@ -93,7 +98,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Device, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot,
+            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Device, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot, ModelRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -143,6 +148,7 @@ internal static class UpCommand
             ExtractionModels = Models(parsed.GetValue(ExtractionModel), "--extraction-model", "small", "medium"),
             GenerationModels = Models(parsed.GetValue(GenerationModel), "--generation-model", "large"),
             TextRoot = parsed.GetValue(TextRoot)?.FullName,
+            ModelRoot = parsed.GetValue(ModelRoot)?.FullName,
             Serving = new ServingOptions
             {
                 KvCacheBytes = parsed.GetValue(KvCacheBytes),

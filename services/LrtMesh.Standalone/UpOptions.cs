@@ -56,6 +56,9 @@ public sealed record UpOptions
     /// <summary>Folder below which the mapping role may read texts; null: it reads none.</summary>
     public string? TextRoot { get; init; }
 
+    /// <summary>Folder below which calls may load further models; null: they may neither load nor unload any.</summary>
+    public string? ModelRoot { get; init; }
+
     /// <summary>Where a mapping role that runs alone finds hidden states, asked for at each job.</summary>
     public Func<IReadOnlyList<Uri>> Endpoints { get; init; } = () => [];
 
@@ -69,9 +72,12 @@ public sealed record UpOptions
             wrong.Add(new("--redis", "is needed with --role: roles in processes of their own share one store, such as --redis 127.0.0.1:6379"));
         }
 
-        if (TextRoot is not null && !Directory.Exists(TextRoot))
+        foreach (var (name, folder) in new[] { ("--text-root", TextRoot), ("--model-root", ModelRoot) })
         {
-            wrong.Add(new("--text-root", $"must be a folder, and there is none at '{TextRoot}'"));
+            if (folder is not null && !Directory.Exists(folder))
+            {
+                wrong.Add(new(name, $"must be a folder, and there is none at '{folder}'"));
+            }
         }
 
         foreach (var (name, port) in new[] { ("--extraction-port", ExtractionPort), ("--mapping-port", MappingPort), ("--generation-port", GenerationPort) })

@@ -33,6 +33,9 @@ public sealed class MeshFixture : IAsyncLifetime
     /// <summary>Where the mapping role may read texts.</summary>
     public string TextRoot => Path.Combine(Folder, "texts");
 
+    /// <summary>Where roles may load further models from.</summary>
+    public string ModelRoot => Path.Combine(Folder, "loadable");
+
     /// <summary>The running roles.</summary>
     public RunningMesh Mesh => _mesh ?? throw new InvalidOperationException("the mesh has not started");
 
@@ -68,6 +71,7 @@ public sealed class MeshFixture : IAsyncLifetime
     {
         DataFolder = Path.Combine(Folder, "data"),
         TextRoot = TextRoot,
+        ModelRoot = ModelRoot,
         ExtractionModels = [new ModelSource("source", Path.Combine(Folder, "source")), new ModelSource("stranger", Path.Combine(Folder, "stranger"))],
         GenerationModels = [new ModelSource("target", Path.Combine(Folder, "target"))],
     };
@@ -87,6 +91,7 @@ public sealed class MeshFixture : IAsyncLifetime
         }
 
         Directory.CreateDirectory(TextRoot);
+        TinyCheckpoint.Write(Path.Combine(ModelRoot, "spare"), tokenizer, width: 16, layers: 2, seed: 4);
         await StartAsync();
     }
 

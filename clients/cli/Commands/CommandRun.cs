@@ -33,6 +33,9 @@ internal sealed class CommandRun
     /// <summary>The command line, as typed.</summary>
     public string CommandLine => string.Join(' ', Parse.Tokens.Select(token => token.Value.Contains(' ', StringComparison.Ordinal) ? $"\"{token.Value}\"" : token.Value).Prepend("lrtmesh"));
 
+    /// <summary>Whether the mesh is started for this command, and ends with it.</summary>
+    public bool OwnMesh => Parse.GetValue(_options.Mesh) is null;
+
     /// <summary>Gives a command its options for the mesh and --json, and its body; errors become messages and exit codes.</summary>
     /// <param name="textOnOutput">Standard output carries nothing but a model's text.</param>
     public static void Set(Command command, Func<CommandRun, Task> body, bool textOnOutput = false)

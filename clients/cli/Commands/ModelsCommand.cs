@@ -1,9 +1,10 @@
 using System.CommandLine;
+using LrtMesh.V1;
 using Spectre.Console;
 
 namespace LrtMesh.Cli.Commands;
 
-/// <summary><c>lrtmesh models</c>: the models that the roles of a mesh hold.</summary>
+/// <summary><c>lrtmesh models</c>: the models that the roles of a mesh hold, and loading and unloading them.</summary>
 internal static class ModelsCommand
 {
     public static Command Create()
@@ -14,10 +15,84 @@ internal static class ModelsCommand
             Example: lrtmesh models
 
             lrtmesh models random makes a checkpoint of random weights on this machine; see lrtmesh models random --help.
-            """);
+            """) { Load(), Unload() };
         CommandRun.Set(command, RunAsync);
         return command;
     }
+
+    private static Command Load()
+    {
+        var model = new Argument<string>("model")
+        {
+            Description = "The name by which requests will refer to it, and its checkpoint on the server: a path below the role's --model-root, or a name of its Hugging Face cache there.",
+            HelpName = "NAME=FOLDER|NAME=ORG/MODEL[@REVISION]",
+        };
+        model.Validators.Add(result =>
+        {
+            if (result.Tokens is [{ Value: var text }] && text.Split('=', 2) is not [{ Length: > 0 }, { Length: > 0 }])
+            {
+                result.AddError($"'{text}': expected NAME=FOLDER or NAME=ORG/MODEL, such as other=llama/1b.");
+            }
+        });
+        var role = Role();
+        var dtype = new Option<string?>("--dtype") { Description = "float32, bfloat16 or int8 (weights only). Default: the role's own setting.", HelpName = "TYPE" };
+        dtype.AcceptOnlyFromAmong("float32", "bfloat16", "int8");
+        var device = new Option<string?>("--device") { Description = "auto, cpu, cuda or cuda:N. Default: the role's own setting.", HelpName = "DEVICE" };
+        var command = new Command("load", """
+            Loads a model into a role of a running mesh, while its other models go on serving. Other replicas of the role are not told.
+
+            Example: lrtmesh models load other=llama/1b --role generation --mesh .lrtmesh/mesh.json
+            """) { model, role, dtype, device };
+        CommandRun.Set(command, async run =>
+        {
+            await using var mesh = await OpenAsync(run);
+            string[] parts = run.Parse.GetValue(model)!.Split('=', 2);
+            var request = new LoadModelRequest { Name = parts[0], Checkpoint = parts[1], Device = run.Parse.GetValue(device) ?? "" };
+            if (run.Parse.GetValue(dtype) is { } type)
+            {
+                request.Dtype = Enum.Parse<WeightDtype>(type, ignoreCase: true);
+            }
+
+            var loaded = (await run.Terminal.StatusAsync(
+                $"loading {request.Name}", async () => await mesh.RoleNamed(run.Get(role)).Models.LoadModelAsync(request, Mesh.Long(run.Cancellation)))).Model;
+            run.Terminal.Out.MarkupLineInterpolated(
+                $"loaded {loaded.Name}: {loaded.Parameters:N0} parameters, {$"{loaded.WeightDtype}".ToLowerInvariant()} on {loaded.Device}, {Inputs.Short(loaded.Digest)}");
+            await run.WriteJsonAsync(new { loaded.Name, Role = run.Get(role), loaded.Digest, loaded.Parameters });
+        });
+        return command;
+    }
+
+    private static Command Unload()
+    {
+        var name = new Argument<string>("name") { Description = "The model.", HelpName = "NAME" };
+        var role = Role();
+        var command = new Command("unload", """
+            Unloads a model from a role of a running mesh: calls that use it may finish within the role's drain time, and its memory is freed.
+
+            Example: lrtmesh models unload other --role generation --mesh .lrtmesh/mesh.json
+            """) { name, role };
+        CommandRun.Set(command, async run =>
+        {
+            await using var mesh = await OpenAsync(run);
+            var request = new UnloadModelRequest { Name = run.Parse.GetValue(name)! };
+            await run.Terminal.StatusAsync(
+                $"unloading {request.Name}", async () => await mesh.RoleNamed(run.Get(role)).Models.UnloadModelAsync(request, Mesh.Long(run.Cancellation)));
+            run.Terminal.Out.MarkupLineInterpolated($"unloaded {request.Name}");
+            await run.WriteJsonAsync(new { request.Name, Role = run.Get(role) });
+        });
+        return command;
+    }
+
+    private static Option<string> Role()
+    {
+        var role = new Option<string>("--role") { Description = "The role: extraction or generation.", HelpName = "ROLE", Required = true };
+        role.AcceptOnlyFromAmong("extraction", "generation");
+        return role;
+    }
+
+    private static Task<Mesh> OpenAsync(CommandRun run) => run.OwnMesh
+        ? throw new CommandException("A mesh that this command starts would end with it.", "Give the profile of a running one with --mesh.")
+        : run.OpenMeshAsync();
 
     private static async Task RunAsync(CommandRun run)
     {

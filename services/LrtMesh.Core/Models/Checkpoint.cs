@@ -14,8 +14,9 @@ public static class Checkpoint
     /// <param name="folder">Its folder.</param>
     /// <param name="dtype">Float32 or bfloat16, or int8: the type of the products' weights.</param>
     /// <param name="device">Where it will be computed; null: on the CPU.</param>
-    /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute.</exception>
-    public static Decoder Load(string folder, ScalarType dtype, Device? device = null)
+    /// <param name="limits">What it is held to; null: the memory that this process may use.</param>
+    /// <exception cref="LrtMeshException">Unreadable, damaged, or of a kind that this decoder does not compute. ResourceExhausted: more than the memory that is left.</exception>
+    public static Decoder Load(string folder, ScalarType dtype, Device? device = null, LoadLimits? limits = null)
     {
         if (dtype == ScalarType.Int8 && device is not null && device.type != TorchSharp.DeviceType.CPU)
         {
@@ -24,8 +25,9 @@ public static class Checkpoint
 
         var (family, config) = Family.ReadFolder(folder);
         using var files = CheckpointFiles.Open(folder);
+        files.Cancellation = limits?.Cancellation ?? default;
         family = family with { Names = family.Names.AsIn(files.Names) };
-        CheckTensors(family, config, files, dtype);
+        CheckTensors(family, config, files, dtype, limits);
         var weights = ReadWeights(family, config, files, dtype);
         try
         {
@@ -53,7 +55,7 @@ public static class Checkpoint
     }
 
     /// <summary>Checks that files hold all tensors of a model, as the model needs them, and no others, before memory is taken for any.</summary>
-    private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype)
+    private static void CheckTensors(Family family, ModelConfig config, CheckpointFiles files, ScalarType dtype, LoadLimits? limits)
     {
         var notes = new TensorNotes(files.Check);
         using var planned = ReadWeights(family, config, notes, dtype); // without memory
@@ -70,6 +72,13 @@ public static class Checkpoint
 
         var needed = planned.All.Sum(tensor => tensor.numel() * tensor.element_size());
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes; // of this process: a container's limit where there is one
+        if (needed > limits?.MemoryLeft)
+        {
+            throw new LrtMeshException(
+                ErrorReason.ResourceExhausted,
+                $"the weights take {needed / 1e9:F2} GB in {dtype}, and of the {memory / 1e9:F2} GB that this process may use {Math.Max(0, limits.MemoryLeft) / 1e9:F2} GB are left; unload a model first");
+        }
+
         if (needed > memory)
         {
             throw new LrtMeshException(

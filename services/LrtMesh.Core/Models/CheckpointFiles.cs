@@ -20,6 +20,9 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
 
     private CheckpointFiles(string path) => _path = path;
 
+    /// <summary>Ends the reading of tensors, before the next.</summary>
+    public CancellationToken Cancellation { get; set; }
+
     /// <summary>Names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => _fileOf.Keys;
 
@@ -72,10 +75,18 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
     public override Tensor Allocate(IReadOnlyList<long> shape, ScalarType dtype) => empty([.. shape], dtype);
 
     /// <inheritdoc/>
-    public override void ReadInto(string name, Tensor target) => FileOf(name).ReadInto(name, target);
+    public override void ReadInto(string name, Tensor target)
+    {
+        Cancellation.ThrowIfCancellationRequested();
+        FileOf(name).ReadInto(name, target);
+    }
 
     /// <inheritdoc/>
-    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take) => FileOf(name).ReadRows(name, shape, take);
+    public override void ReadRows(string name, IReadOnlyList<long> shape, TakeRows take)
+    {
+        Cancellation.ThrowIfCancellationRequested();
+        FileOf(name).ReadRows(name, shape, take);
+    }
 
     /// <summary>Refuses tensors that a model does not read: weights that were left out would make another model.</summary>
     /// <param name="isRead">Tells the names of tensors that are read, or need not be, such as the masks that older versions saved.</param>
@@ -101,7 +112,7 @@ public sealed class CheckpointFiles : TensorSource, IDisposable
         var digests = new string[names.Length];
         try
         {
-            Parallel.For(0, names.Length, i => digests[i] = DigestOf(names[i]));
+            Parallel.For(0, names.Length, new ParallelOptions { CancellationToken = Cancellation }, i => digests[i] = DigestOf(names[i]));
         }
         catch (AggregateException e) when (e.InnerException is LrtMeshException first)
         {

@@ -44,8 +44,6 @@ internal sealed class GenerationLoop : IDisposable
         _deterministic = options.Deterministic;
         var config = decoder.Config;
         _bytesPerToken = KvCache.BytesPerToken(config, SafetensorsType.Of(decoder.Weights.Activations).Bits / 8);
-        // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
-        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations, decoder.Weights.Device);
         _maxTokens = options.KvCacheBytes / _bytesPerToken;
         if (_maxTokens < LeastTokens)
         {
@@ -53,6 +51,8 @@ internal sealed class GenerationLoop : IDisposable
                 "kv-cache-bytes", $"must be at least {LeastTokens * _bytesPerToken}, which {LeastTokens} tokens of this model take, not {options.KvCacheBytes}");
         }
 
+        // It takes memory when sequences come, and as they need: a whole context may be many gigabytes.
+        _cache = new KvCache(config, slots: 0, capacity: 0, decoder.Weights.Activations, decoder.Weights.Device);
         _prefixes = new PrefixCache(_bytesPerToken, options.PrefixCacheBytes);
         _table = new SteeringTable(config.Width, decoder.Weights.Device);
         _endOfSequence = [.. config.EndOfSequence];

@@ -25,7 +25,7 @@ public sealed class LoadedModel : IDisposable
     private readonly GenerationLoop _loop;
     private readonly ModelThread _thread;
     private readonly ModelMetrics _metrics;
-    private bool _disposed;
+    private int _disposed;
 
     private LoadedModel(string name, Decoder decoder, DtypeChoice dtype, DeviceChoice device, Tokenizer tokenizer, ChatFormat chat, string digest, ServingOptions serving)
     {
@@ -70,23 +70,29 @@ public sealed class LoadedModel : IDisposable
     /// <param name="dtype">The type to compute in.</param>
     /// <param name="device">Where to compute, as <see cref="DeviceChoice.Form"/> says.</param>
     /// <param name="serving">How it serves generation; null: as by default.</param>
-    /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor.</exception>
-    public static LoadedModel Load(string name, string folder, ComputeDtype dtype = ComputeDtype.Auto, string device = "cpu", ServingOptions? serving = null)
+    /// <param name="limits">What it is held to; null: the memory that this process may use.</param>
+    /// <exception cref="LrtMeshException">Unreadable, damaged or unsupported; names file and key or tensor. ResourceExhausted: more than the memory that is left.</exception>
+    public static LoadedModel Load(
+        string name, string folder, ComputeDtype dtype = ComputeDtype.Auto, string device = "cpu", ServingOptions? serving = null, LoadLimits? limits = null)
     {
         var tokenizer = Tokenizer.Load(folder);
         var chat = ChatFormat.Load(folder);
         var where = DeviceChoice.Make(device);
         var choice = DtypeChoice.Make(dtype, folder, where.Device);
-        var decoder = Checkpoint.Load(folder, choice.Weights, where.Device);
-        if (tokenizer.VocabularySize > decoder.Config.Vocabulary)
+        var decoder = Checkpoint.Load(folder, choice.Weights, where.Device, limits);
+        try
+        {
+            return tokenizer.VocabularySize <= decoder.Config.Vocabulary
+                ? new LoadedModel(name, decoder, choice, where, tokenizer, chat, DigestOf(folder, tokenizer, limits), serving ?? new ServingOptions())
+                : throw new LrtMeshException(
+                    ErrorReason.FailedPrecondition,
+                    $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
+        }
+        catch
         {
             decoder.Dispose();
-            throw new LrtMeshException(
-                ErrorReason.FailedPrecondition,
-                $"{folder}: the tokenizer has {tokenizer.VocabularySize} entries and the model {decoder.Config.Vocabulary}; they belong to different models");
+            throw;
         }
-
-        return new LoadedModel(name, decoder, choice, where, tokenizer, chat, DigestOf(folder, tokenizer), serving ?? new ServingOptions());
     }
 
     /// <summary>The tokens of a conversation, with the special tokens that its template writes and no others.</summary>
@@ -149,25 +155,23 @@ public sealed class LoadedModel : IDisposable
         cancellation);
 
     /// <summary>Puts a sequence in the queue for generation.</summary>
-    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full. OutOfRange: longer than <see cref="LongestSequence"/>.</exception>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full. OutOfRange: longer than <see cref="LongestSequence"/>. Unavailable: it is disposed.</exception>
     public Generation Generate(GenerationRequest request, CancellationToken cancellation)
     {
         var generation = new Generation(request, cancellation);
-        _loop.Enqueue(generation);
+        _thread.Enqueue(generation);
         _metrics.Observe(generation);
-        _thread.Wake();
         return generation;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Frees it after the step that it is at; what waits, runs or comes later ends with UNAVAILABLE.</summary>
     public void Dispose()
     {
-        if (_disposed)
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
             return;
         }
 
-        _disposed = true;
         _metrics.Dispose();
         _thread.Dispose();
         _loop.Dispose();
@@ -251,9 +255,10 @@ public sealed class LoadedModel : IDisposable
         ReadsChats = Chat.Templates.Count > 0,
     };
 
-    private static string DigestOf(string folder, Tokenizer tokenizer)
+    private static string DigestOf(string folder, Tokenizer tokenizer, LoadLimits? limits)
     {
         using var files = CheckpointFiles.Open(folder);
+        files.Cancellation = limits?.Cancellation ?? default;
         using var digest = new ContentDigest();
         var config = File.ReadAllBytes(Path.Combine(folder, "config.json"));
         return digest.Add("model").Add(tokenizer.Digest).Add(config.Length).AddBytes(config).Add(files.Digest()).Finish();

@@ -30,13 +30,11 @@ public static partial class ModelFolder
     }
 
     /// <inheritdoc cref="Find(string)"/>
-    internal static string Find(string model, string cache)
-    {
-        if (Directory.Exists(model))
-        {
-            return model;
-        }
+    internal static string Find(string model, string cache) => Directory.Exists(model) ? model : FindCached(model, cache);
 
+    /// <summary>The folder of a model in a cache, by its name.</summary>
+    internal static string FindCached(string model, string cache)
+    {
         var name = HubName().Match(model);
         var folder = model.Length == 0 ? "" : Path.GetFullPath(model);
         if (!name.Success || model.Contains("..", StringComparison.Ordinal))

@@ -16,6 +16,7 @@ internal sealed class ModelThread : IDisposable
     private readonly BlockingCollection<Action> _work = new(new ConcurrentQueue<Action>(), MaxWaiting);
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Thread _thread;
+    private readonly Lock _entry = new(); // nothing comes in once it is stopping: it would wait for ever
     private volatile bool _stopping;
     private long _since; // timestamp at which the work that it is at began; 0: it waits for work
 
@@ -32,11 +33,20 @@ internal sealed class ModelThread : IDisposable
     /// <summary>Readings that wait. Any thread.</summary>
     public int Queued => _work.Count;
 
-    /// <summary>Says that the generation loop has work.</summary>
-    public void Wake() => _wake.Release();
+    /// <summary>Gives the generation loop work.</summary>
+    /// <exception cref="LrtMeshException">As <see cref="GenerationLoop.Enqueue"/>; Unavailable: it has stopped.</exception>
+    public void Enqueue(Generation generation)
+    {
+        lock (_entry)
+        {
+            RequireRunning();
+            _loop.Enqueue(generation);
+            _wake.Release();
+        }
+    }
 
     /// <summary>Runs a function on the model thread, inside a dispose scope; what it returns must be managed memory.</summary>
-    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
+    /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full. Unavailable: it has stopped.</exception>
     public Task<T> RunAsync<T>(Func<T> function, CancellationToken cancellation)
     {
         var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -59,26 +69,43 @@ internal sealed class ModelThread : IDisposable
             }
         }
 
-        if (!_work.TryAdd(Work))
+        lock (_entry)
         {
-            throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} readings are waiting for this model; try again later")
+            RequireRunning();
+            if (!_work.TryAdd(Work))
             {
-                RetryAfter = TimeSpan.FromSeconds(1),
-            };
+                throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} readings are waiting for this model; try again later")
+                {
+                    RetryAfter = TimeSpan.FromSeconds(1),
+                };
+            }
+
+            _wake.Release();
         }
 
-        _wake.Release();
         return done.Task;
     }
 
-    /// <summary>Stops: what waits or runs ends with UNAVAILABLE.</summary>
+    /// <summary>Stops: what waits, runs or comes later ends with UNAVAILABLE.</summary>
     public void Dispose()
     {
-        _stopping = true;
-        _wake.Release();
+        lock (_entry)
+        {
+            _stopping = true;
+            _wake.Release();
+        }
+
         _thread.Join();
         _work.Dispose();
         _wake.Dispose();
+    }
+
+    private void RequireRunning()
+    {
+        if (_stopping)
+        {
+            throw Stopped();
+        }
     }
 
     private static LrtMeshException Stopped() => new(ErrorReason.Unavailable, "the model is being unloaded")

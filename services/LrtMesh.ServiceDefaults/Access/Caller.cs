@@ -10,8 +10,8 @@ public sealed record Caller(string Subject, string Tenant, IReadOnlySet<string> 
 {
     private const string Key = "lrtmesh.caller";
 
-    /// <summary>Whoever calls a role that asks for no tokens: it may call everything, as the default tenant, within that one's limits.</summary>
-    internal static Caller Anyone { get; } = new("", "", new HashSet<string> { Scope.Extract, Scope.MapRead, Scope.MapWrite, Scope.Generate });
+    /// <summary>Whoever calls a role that asks for no tokens: it may call everything (<see cref="RpcRule.Check"/>), as the default tenant, within that one's limits.</summary>
+    internal static Caller Anyone { get; } = new("", "", new HashSet<string>());
 
     /// <summary>The caller of a call.</summary>
     public static Caller Of(ServerCallContext context) => (Caller)context.UserState[Key];

@@ -18,7 +18,7 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
     /// <summary>Whether its calls only wait for news: they end as soon as the role begins to stop, and their clients go on with another replica.</summary>
     public bool Waits { get; private init; }
 
-    /// <summary>Of an RPC that changes what is stored: the name of what it changes, from the first message of its request. Null: it changes nothing.</summary>
+    /// <summary>Of an RPC that changes what is stored or loaded: the name of what it changes, from the first message of its request. Null: it changes nothing.</summary>
     public Func<IMessage, string?>? Changed { get; private init; }
 
     /// <summary>The rule of an RPC; null: it has none.</summary>
@@ -29,12 +29,12 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
         return parts.Length != 3 ? null : Rules.GetValueOrDefault((parts[1], parts[2])) ?? Rules.GetValueOrDefault((parts[1], null));
     }
 
-    /// <summary>Lets a caller pass that has the scopes.</summary>
+    /// <summary>Lets a caller pass that has the scopes, or calls a role that asks for no tokens.</summary>
     /// <exception cref="LrtMeshException">PermissionDenied, naming those that are missing.</exception>
     internal void Check(Caller caller)
     {
         var missing = Scopes.Where(scope => !caller.Scopes.Contains(scope)).ToArray();
-        if (missing.Length > 0 && !caller.Scopes.Contains(Scope.Admin))
+        if (missing.Length > 0 && !caller.Scopes.Contains(Scope.Admin) && !ReferenceEquals(caller, Caller.Anyone))
         {
             throw new LrtMeshException(ErrorReason.PermissionDenied, $"/{Service}/{Method} takes a token with the scope {string.Join(" and ", missing)}");
         }
@@ -51,6 +51,8 @@ public sealed record RpcRule(string Service, string? Method, params string[] Sco
         Rule("ModelService", "ListModels"),
         Rule("ModelService", "GetModel"),
         Rule("ModelService", "Tokenize"),
+        Rule("ModelService", "LoadModel", Scope.Admin).Changing<LoadModelRequest>(request => request.Name),
+        Rule("ModelService", "UnloadModel", Scope.Admin).Changing<UnloadModelRequest>(request => request.Name),
 
         Rule("ExtractionService", "ExtractHiddenStates", Scope.Extract),
         Rule("ExtractionService", "RunOn", Scope.Extract),

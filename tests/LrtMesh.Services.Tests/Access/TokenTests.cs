@@ -125,7 +125,7 @@ public sealed class TokenTests(MeshFixture mesh) : AccessTests(mesh)
         {
             var rule = RpcRule.Of($"/{method.Service.FullName}/{method.Name}");
             Assert.True(rule is { Open: false, Method: not null }, $"{method.FullName} is in no row of RpcRule");
-            Assert.True(rule.Scopes.Contains(Scope.MapWrite) == (rule.Changed is not null), method.FullName);
+            Assert.True((rule.Scopes.Contains(Scope.MapWrite) || rule.Scopes.Contains(Scope.Admin)) == (rule.Changed is not null), method.FullName);
             if (method.GetOptions()?.IdempotencyLevel == MethodOptions.Types.IdempotencyLevel.NoSideEffects)
             {
                 Assert.Null(rule.Changed);

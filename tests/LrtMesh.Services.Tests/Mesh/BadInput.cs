@@ -27,6 +27,19 @@ internal static class BadInput
         ["nothing to tokenize"] = new((m, ct) => m.Models.TokenizeAsync(new() { Model = "source" }, cancellationToken: ct).ResponseAsync, InvalidArgument, "input", "text or token_ids"),
         ["token id beyond the vocabulary"] = new(
             (m, ct) => m.Models.TokenizeAsync(new() { Model = "source", TokenIds = new TokenIds { Ids = { 1, 320 } } }, cancellationToken: ct).ResponseAsync, InvalidArgument, "token_ids.ids[1]", "below 320"),
+        ["load: no name"] = Load(request => request.Name = "", InvalidArgument, "name", "1 to 128"),
+        ["load: a name with a space"] = Load(request => request.Name = "a b", InvalidArgument, "name", "1 to 128"),
+        ["load: a name that is taken"] = Load(request => request.Name = "source", FailedPrecondition, "name", "'source' is loaded here"),
+        ["load: unknown dtype"] = Load(request => request.Dtype = (WeightDtype)99, InvalidArgument, "dtype", "99"),
+        ["load: unknown device"] = Load(request => request.Device = "tpu", InvalidArgument, "device", "cuda:N"),
+        ["load: no checkpoint"] = Load(request => request.Checkpoint = "", InvalidArgument, "checkpoint", "below the role's model root"),
+        ["load: all of the root"] = Load(request => request.Checkpoint = ".", InvalidArgument, "checkpoint", "below the role's model root"),
+        ["load: a path that leaves the root"] = Load(request => request.Checkpoint = "../source", InvalidArgument, "checkpoint", "below the role's model root"),
+        ["load: a path that leaves the root and comes back"] = Load(request => request.Checkpoint = "../loadable/spare", InvalidArgument, "checkpoint", "below the role's model root"),
+        ["load: an absolute path elsewhere"] = Load(request => request.Checkpoint = "/etc", InvalidArgument, "checkpoint", "below the role's model root"),
+        ["load: no such checkpoint"] = Load(request => request.Checkpoint = "org/none-such", NotFound, "checkpoint", "'org/none-such'"),
+        ["unload: no model named"] = new((m, ct) => m.Models.UnloadModelAsync(new(), cancellationToken: ct).ResponseAsync, InvalidArgument, "name", "source, stranger"),
+        ["unload: unknown model"] = new((m, ct) => m.Models.UnloadModelAsync(new() { Name = "gpt" }, cancellationToken: ct).ResponseAsync, NotFound, "name", "source, stranger"),
 
         // ExtractionService
         ["a batch before the spec"] = new(ExtractBatchFirst, InvalidArgument, "spec", "first message"),
@@ -252,6 +265,13 @@ internal static class BadInput
         ["transfer: map from another layer"] = Transfer(request => request.Vector = "bad/of-layer-2", FailedPrecondition, "vector", "maps from layer 1"),
         ["transfer: map from another model"] = Transfer(request => request.Vector = "bad/of-another", FailedPrecondition, "vector", "maps from layer 1 of source"),
     };
+
+    private static BadRequestCase Load(Action<LoadModelRequest> change, StatusCode code, string field, string says)
+    {
+        var request = new LoadModelRequest { Name = "more", Checkpoint = "spare" };
+        change(request);
+        return new((m, ct) => m.Models.LoadModelAsync(request, cancellationToken: ct).ResponseAsync, code, field, says);
+    }
 
     private static string Long => string.Concat(Enumerable.Repeat("The cat sat on the mat. ", 60));
 
