@@ -59,6 +59,8 @@ public sealed class RoleHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true).AddConsoleFormatter<JsonLines, ConsoleFormatterOptions>()
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
+            // Errors of services are told by ErrorInterceptor. What is left are messages that are no protobuf, before any token is looked at: anyone could fill the log.
+            .AddFilter("Grpc.AspNetCore.Server.ServerCallHandler", LogLevel.None)
             .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.None)
             .AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical); // a failed start is told by what StartAsync throws
         // Standard output belongs to what the command prints.
