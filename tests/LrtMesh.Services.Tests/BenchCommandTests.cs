@@ -50,6 +50,19 @@ public sealed class BenchCommandTests : IDisposable
         Assert.InRange((double)json["first_token_p50"]!, 1e-6, (double)json["first_token_p99"]!);
     }
 
+    [Fact]
+    public async Task Serve_answers_every_kind_of_request()
+    {
+        var json = await RunAsync("serve", "--clients", "4", "--seconds", "1");
+        Assert.Equal(["ApplyMap", "Generate", "ExtractHiddenStates"], json["requests"]!.AsArray().Select(request => request!["request"]!.GetValue<string>()));
+        Assert.All(json["requests"]!.AsArray(), request =>
+        {
+            Assert.True((double)request!["per_second"]! > 0);
+            Assert.InRange((double)request["p50"]!, 1e-6, (double)request["p99"]!);
+            Assert.All(request["memory"]!.AsArray(), bytes => Assert.True((long)bytes! > 0));
+        });
+    }
+
     private async Task<JsonNode> RunAsync(string bench, params string[] arguments)
     {
         var file = Path.Combine(_folder, "figures.json");
