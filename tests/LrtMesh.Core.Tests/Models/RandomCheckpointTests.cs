@@ -171,14 +171,19 @@ public sealed class RandomCheckpointTests : IDisposable
             // What torch and the runtime allocate once is not the checkpoint's.
         }
 
-        _ = TrimHeap(0); // what others have freed would otherwise be used again, and not show
-        File.WriteAllText("/proc/self/clear_refs", "5"); // sets the peak back to what is resident now
-        var before = Status("VmRSS");
-        using var decoder = Checkpoint.Load(Out("large"), dtype);
-        var bytes = decoder.Weights.All.Sum(t => t.numel() * t.element_size());
-        var peak = Status("VmHWM") - before;
+        // The runtime's own work (a compilation, a collection) only ever adds to a peak: of three loads the least counts.
+        var (bytes, peak) = Enumerable.Range(0, 3).Select(_ => Load()).MinBy(load => load.Peak);
         TestContext.Current.SendDiagnosticMessage($"{family}, {stored} as {dtype}: {bytes / 1e6:F1} MB of weights, peak {peak / 1e6:F1} MB above the start");
         Assert.InRange(peak, bytes / 2, bytes * 1.2);
+
+        (long Bytes, long Peak) Load()
+        {
+            _ = TrimHeap(0); // what others have freed would otherwise be used again, and not show
+            File.WriteAllText("/proc/self/clear_refs", "5"); // sets the peak back to what is resident now
+            var before = Status("VmRSS");
+            using var decoder = Checkpoint.Load(Out("large"), dtype);
+            return (decoder.Weights.All.Sum(t => t.numel() * t.element_size()), Status("VmHWM") - before);
+        }
     }
 
     [DllImport("libc", EntryPoint = "malloc_trim")]
