@@ -38,7 +38,7 @@ internal static class BasisFile
         SharedBasis basis;
         using (var described = TensorFile.Open(path, "basis", Format, Key, []))
         {
-            basis = Description(path, described);
+            basis = described.Description<SharedBasis>();
         }
 
         using var file = TensorFile.Open(path, "basis", Format, Key, Names(basis));
@@ -51,18 +51,6 @@ internal static class BasisFile
 
     private static string[] Names(SharedBasis basis) => [.. basis.Models.SelectMany((model, i) =>
         (model.Founder ? (string[])["mean", "read", "write", "combine"] : ["mean", "read", "write"]).Select(part => string.Create(CultureInfo.InvariantCulture, $"{i}.{part}")))];
-
-    private static SharedBasis Description(string path, TensorFile file)
-    {
-        try
-        {
-            return JsonParser.Default.Parse<SharedBasis>(file.Description);
-        }
-        catch (InvalidProtocolBufferException e)
-        {
-            throw new CommandException($"{path}: not a basis that lrtmesh export wrote: {e.Message}", inner: e);
-        }
-    }
 
     private static async IAsyncEnumerable<TensorChunk?> Chunks(IAsyncStreamReader<ExportBasisResponse> parts, [EnumeratorCancellation] CancellationToken cancellation)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -102,6 +103,7 @@ internal sealed class BehaviourSet
 
     private readonly string _folder;
     private readonly Func<MapText, MapDocuments> _mapDocuments;
+    private readonly ConcurrentDictionary<MapText, MapDocuments> _read = new();
 
     private BehaviourSet(string folder, IReadOnlyList<Behaviour> behaviours, string digest)
     {
@@ -149,7 +151,7 @@ internal sealed class BehaviourSet
 
     /// <summary>The documents for maps.</summary>
     /// <exception cref="CommandException">They cannot be read.</exception>
-    public MapDocuments MapDocuments(MapText text) => _mapDocuments(text);
+    public MapDocuments MapDocuments(MapText text) => _read.GetOrAdd(text, _mapDocuments);
 
     /// <summary>The behaviour of that name.</summary>
     /// <exception cref="CommandException">There is none.</exception>

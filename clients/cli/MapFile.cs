@@ -38,24 +38,12 @@ internal static class MapFile
     public static IEnumerable<ImportMapRequest> Read(string path, string? name)
     {
         using var file = TensorFile.Open(path, "map", Format, Key, Names);
-        var map = Description(path, file);
+        var map = file.Description<AffineMap>();
         map.Name = name ?? map.Name;
         yield return new ImportMapRequest { Content = new MapContent { Map = map, Tensors = { file.Headers } } };
         foreach (var chunk in file.Chunks())
         {
             yield return new ImportMapRequest { Chunk = chunk };
-        }
-    }
-
-    private static AffineMap Description(string path, TensorFile file)
-    {
-        try
-        {
-            return JsonParser.Default.Parse<AffineMap>(file.Description);
-        }
-        catch (InvalidProtocolBufferException e)
-        {
-            throw new CommandException($"{path}: not a map that lrtmesh export wrote: {e.Message}", inner: e);
         }
     }
 

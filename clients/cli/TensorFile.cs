@@ -19,14 +19,14 @@ internal sealed class TensorFile : IDisposable
     private readonly Part[] _parts;
     private readonly long _start; // of the tensors
 
-    private TensorFile(FileStream file, string description, Part[] parts)
+    private readonly string _what;
+    private readonly string _description;
+
+    private TensorFile(FileStream file, string what, string description, Part[] parts)
     {
-        (_file, Description, _parts) = (file, description, parts);
+        (_file, _what, _description, _parts) = (file, what, description, parts);
         _start = file.Position;
     }
-
-    /// <summary>The description, as JSON.</summary>
-    public string Description { get; }
 
     /// <summary>What the tensors are, in the order of their names as they were asked for.</summary>
     public IEnumerable<TensorHeader> Headers => _parts.Select(part => new TensorHeader { Dtype = Dtype.Float32, Shape = { part.Shape }, ByteLength = (ulong)(part.End - part.Begin) });
@@ -93,15 +93,30 @@ internal sealed class TensorFile : IDisposable
             string description = metadata.GetProperty(key).GetString() ?? throw new InvalidDataException("it has no description");
             Part[] parts = [.. names.Where(name => header.RootElement.TryGetProperty(name, out _)).Select(name => Part.Of(header.RootElement.GetProperty(name)))];
             return parts.All(part => part.Begin >= 0 && part.Begin <= part.End && file.Position + part.End <= file.Length)
-                ? new TensorFile(file, description, parts)
+                ? new TensorFile(file, what, description, parts)
                 : throw new InvalidDataException("its tensors do not lie within it");
         }
         catch (Exception e)
         {
             file.Dispose();
             throw e is InvalidDataException or EndOfStreamException or JsonException or KeyNotFoundException or InvalidOperationException or FormatException
-                ? new CommandException($"{path}: not a {what} that lrtmesh export wrote: {e.Message}", inner: e)
+                ? Wrong(path, what, e)
                 : e;
+        }
+    }
+
+    /// <summary>The description.</summary>
+    /// <exception cref="CommandException">It is none of such a record.</exception>
+    public T Description<T>()
+        where T : IMessage<T>, new()
+    {
+        try
+        {
+            return JsonParser.Default.Parse<T>(_description);
+        }
+        catch (InvalidProtocolBufferException e)
+        {
+            throw Wrong(_file.Name, _what, e);
         }
     }
 
@@ -121,6 +136,8 @@ internal sealed class TensorFile : IDisposable
     }
 
     public void Dispose() => _file.Dispose();
+
+    private static CommandException Wrong(string path, string what, Exception why) => new($"{path}: not a {what} that lrtmesh export wrote: {why.Message}", inner: why);
 
     private sealed record Part(ulong[] Shape, long Begin, long End)
     {

@@ -202,17 +202,13 @@ internal static class EvaluateCommand
         {
             foreach (var figure in ofPair)
             {
-                // Twice the size, for print and dense screens.
-                figure.Plot.ScaleFactor = 2;
-                figure.Plot.SavePng(Path.Combine(pictures, $"{HtmlReport.Slug(pair)}-{figure.Name}.png"), 2 * figure.Width, 2 * figure.Height);
-                figure.Plot.ScaleFactor = 1;
+                figure.SavePng(Path.Combine(pictures, $"{HtmlReport.Slug(pair)}-{figure.Name}.png"));
             }
         }
 
         foreach (var figure in facts.Sweeps.SelectMany(SweepFigures.Of))
         {
-            figure.Plot.ScaleFactor = 2;
-            figure.Plot.SavePng(Path.Combine(pictures, $"{figure.Name}.png"), 2 * figure.Width, 2 * figure.Height);
+            figure.SavePng(Path.Combine(pictures, $"{figure.Name}.png"));
         }
 
         if (facts.Sweeps.Count > 0)

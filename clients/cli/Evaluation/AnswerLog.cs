@@ -47,12 +47,7 @@ internal sealed class AnswerLog : IDisposable
     public static string Key(string modelDigest, IMessage request, SteeredBy? steering)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(System.Text.Encoding.UTF8.GetBytes(FormattableString.Invariant($"{modelDigest}|{request.Descriptor.Name}|{steering?.Digest}|{steering?.Layer}|{steering?.Coefficient:R}|")));
-        if (steering is { Positions: not V1.PositionRule.FromLastPromptToken })
-        {
-            hash.AppendData(System.Text.Encoding.UTF8.GetBytes($"{steering.Positions}|"));
-        }
-
+        hash.AppendData(System.Text.Encoding.UTF8.GetBytes(FormattableString.Invariant($"{modelDigest}|{request.Descriptor.Name}|{steering?.Digest}|{steering?.Layer}|{steering?.Coefficient:R}|{steering?.Positions}|")));
         hash.AppendData(request.ToByteArray());
         return Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 16));
     }

@@ -32,7 +32,7 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
     public const int RandomDirections = 20;
 
     // Purposes of random numbers.
-    private const int TestPurpose = 2;
+    internal const int TestPurpose = 2;
     private const int NeutralPurpose = 3;
 
     // Documents whose states say how states vary: many times the width in tokens.
@@ -240,9 +240,10 @@ internal sealed class PairEvaluation(Terminal terminal, Mesh mesh, BehaviourSet 
             (plain.Skip(documents.Length).Sum(score => score[0].Logprob) - bySteering[steering].Skip(documents.Length).Sum(score => score[0].Logprob)) / plain.Skip(documents.Length).Sum(score => score[0].Tokens));
     }
 
-    private Trials TrialsOf(LocatedModel target) => new(new Sampler(mesh.Generation, target.Model, log), new Scorer(mesh.Generation, target.Model, log));
+    private Trials TrialsOf(LocatedModel target) => Trials.Of(mesh.Generation, target.Model, log);
 
-    private static SteeredBy By(Choice choice, Vector vector, double dose) => new(vector.Name, vector.Digest, choice.Native.Layer, dose * choice.Coefficient);
+    // A random direction is stored for one layer and added at the behaviour's.
+    private static SteeredBy By(Choice choice, Vector vector, double dose) => SteeredBy.Of(vector, dose * choice.Coefficient) with { Layer = choice.Native.Layer };
 
     // The title and the first sentence, and what comes then, up to a word's end; a text of one sentence is cut at a word in its first third.
     private static (string Prompt, string Continuation) Split(string text)

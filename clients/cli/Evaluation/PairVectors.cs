@@ -58,12 +58,12 @@ internal sealed class PairVectors(Mesh mesh, LocatedModel source, LocatedModel t
 
     /// <summary>Learns each behaviour's vector in the large model, at several layers at once: [behaviour][layer].</summary>
     public Task<LearntVector[][]> LearnNativeAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>
-        EachAsync(set.All, behaviour => LearnAsync(target, $"{behaviour.Name}.native", behaviour, set.Position, layers, VectorMethod.DifferenceOfMeans, cancellation), report, cancellation);
+        LearnLayersAsync(target, set, "native", layers, VectorMethod.DifferenceOfMeans, report, cancellation);
 
     /// <summary>Learns each behaviour's vector in one of the models at several layers by a method: [behaviour][layer].</summary>
     /// <param name="kind">What the names end with.</param>
-    public Task<LearntVector[][]> LearnLayersAsync(LocatedModel model, BehaviourSet set, string kind, IReadOnlyList<uint> layers, VectorMethod method, CancellationToken cancellation) =>
-        EachAsync(set.All, behaviour => LearnAsync(model, $"{behaviour.Name}.{kind}", behaviour, set.Position, layers, method, cancellation), (_, _) => { }, cancellation);
+    public Task<LearntVector[][]> LearnLayersAsync(LocatedModel model, BehaviourSet set, string kind, IReadOnlyList<uint> layers, VectorMethod method, Action<long, long> report, CancellationToken cancellation) =>
+        EachAsync(set.All, behaviour => LearnAsync(model, $"{behaviour.Name}.{kind}", behaviour, set.Position, layers, method, cancellation), report, cancellation);
 
     /// <summary>Learns each behaviour's vector in the small model, each at one layer: [behaviour].</summary>
     public Task<LearntVector[]> LearnSourceAsync(BehaviourSet set, IReadOnlyList<uint> layers, Action<long, long> report, CancellationToken cancellation) =>

@@ -8,6 +8,9 @@ internal sealed record SteeredBy(string Vector, string Digest, uint Layer, doubl
     /// <summary>Which tokens.</summary>
     public PositionRule Positions { get; init; } = PositionRule.FromLastPromptToken;
 
+    /// <summary>A vector at the layer that it was made for.</summary>
+    public static SteeredBy Of(Vector vector, double coefficient) => new(vector.Name, vector.Digest, vector.Layer, coefficient);
+
     /// <summary>As requests have it.</summary>
     public Steering ToSteering() =>
         new() { Vector = Vector, Layer = Layer, Coefficient = Coefficient, Unit = CoefficientUnit.UnitVector, Positions = Positions };

@@ -9,7 +9,6 @@ namespace LrtMesh.Cli.Evaluation;
 internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet set, EvaluationSize size, ulong seed, AnswerLog log, CancellationToken cancellation)
 {
     private const int MostBehaviours = 8;
-    private const int TestPurpose = 2; // the headline's prompts with its random numbers, whose answers are known
 
     private static readonly double[] Doses = [0.25, 0.5, 1, 1.5, 2];
     private static readonly int[] Documents = [5, 10, 20, 50, 100, 200, 400, 800, 1600];
@@ -64,7 +63,7 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
         return
         [
             await MeasureAsync("coefficient", "Does what is kept depend on the strength?", target, choices, Doses.Select(dose => new Setting(
-                $"{dose} of the chosen coefficient", dose, null, r2, [.. choices.Select((choice, b) => new Steered(choice, By(choice.Native, dose * choice.Coefficient), By(mapped[b], dose * choice.Coefficient)))]))),
+                $"{dose} of the chosen coefficient", dose, null, r2, [.. choices.Select((choice, b) => new Steered(choice, SteeredBy.Of(choice.Native, dose * choice.Coefficient), SteeredBy.Of(mapped[b], dose * choice.Coefficient)))]))),
             await MeasureAsync("layers", "Which layers map, and does a better map steer better?", target, choices, await LayerSettingsAsync(source, target, choices)),
             await MeasureAsync("tokens", "How much text does a map need?", target, choices, await DocumentSettingsAsync(source, target, choices, learnt, layers)),
             await MeasureAsync("solver", "Does the way of fitting matter?", target, choices, await EachAsync(Solvers, solver => SettingAsync(solver.Name, source, target, choices, learnt, layers, request =>
@@ -93,8 +92,8 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
         uint[] targetLayers = [.. Enumerable.Range(0, (int)target.Model.Layers).Select(layer => (uint)layer)];
         var vectors = New(source, target);
         var behaviours = set.With([.. choices.Select(choice => choice.Behaviour)]);
-        var small = await vectors.LearnLayersAsync(source, behaviours, "source", sourceLayers, VectorMethod.DifferenceOfMeans, cancellation);
-        var large = await vectors.LearnLayersAsync(target, behaviours, "native", targetLayers, VectorMethod.DifferenceOfMeans, cancellation);
+        var small = await vectors.LearnLayersAsync(source, behaviours, "source", sourceLayers, VectorMethod.DifferenceOfMeans, Quietly, cancellation);
+        var large = await vectors.LearnLayersAsync(target, behaviours, "native", targetLayers, VectorMethod.DifferenceOfMeans, Quietly, cancellation);
         var grid = sourceLayers.SelectMany(from => targetLayers.Select(to => (From: from, To: to))).ToArray();
         var request = vectors.MapRequest([0], set.MapDocuments(MapText.InDistribution));
         request.Fit.ShuffledControl = false;
@@ -117,7 +116,7 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
                 var carried = await vectors.CarryAsync(small[b][cell.From].Vector, maps[cell].Name, $"grid-{cell.From}-{cell.To}-{choices[b].Behaviour.Name}", cancellation);
                 // The same share of the states' length at each layer.
                 double coefficient = choices[b].Coefficient * large[b][cell.To].MeanHiddenNorm / large[b][choices[b].Native.Layer].MeanHiddenNorm;
-                steered.Add(new Steered(choices[b], By(large[b][cell.To].Vector, coefficient), By(carried, coefficient)));
+                steered.Add(new Steered(choices[b], SteeredBy.Of(large[b][cell.To].Vector, coefficient), SteeredBy.Of(carried, coefficient)));
             }
 
             return new Setting($"{cell.From} → {cell.To}", null, cell, maps[cell].Metrics.R2, steered);
@@ -144,10 +143,10 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
     {
         var learnt = await LearnAsync(source, target, choices, method);
         var vectors = New(source, target);
-        var natives = await vectors.LearnLayersAsync(target, set.With([.. choices.Select(choice => choice.Behaviour)]), "native", [.. layers.Distinct()], method, cancellation);
+        var natives = await vectors.LearnLayersAsync(target, set.With([.. choices.Select(choice => choice.Behaviour)]), "native", [.. layers.Distinct()], method, Quietly, cancellation);
         var (_, r2, mapped) = await MapAsync(source, target, learnt, layers, request => { });
         return new Setting(name, null, null, r2, [.. choices.Select((choice, b) => new Steered(
-            choice, By(natives[b].First(native => native.Vector.Layer == layers[b]).Vector, choice.Coefficient), By(mapped[b], choice.Coefficient)))]);
+            choice, SteeredBy.Of(natives[b].First(native => native.Vector.Layer == layers[b]).Vector, choice.Coefficient), SteeredBy.Of(mapped[b], choice.Coefficient)))]);
     }
 
     // Each pair has behaviours, layers and coefficients of its own.
@@ -198,20 +197,22 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
     private async Task<Vector[]> LearnAsync(LocatedModel source, LocatedModel target, Choice[] choices, VectorMethod method)
     {
         uint[] layers = [.. choices.Select(choice => Depth.Same(choice.Native.Layer, target.Model.Layers, source.Model.Layers))];
-        var learnt = await New(source, target).LearnLayersAsync(source, set.With([.. choices.Select(choice => choice.Behaviour)]), "source", [.. layers.Distinct()], method, cancellation);
+        var learnt = await New(source, target).LearnLayersAsync(source, set.With([.. choices.Select(choice => choice.Behaviour)]), "source", [.. layers.Distinct()], method, Quietly, cancellation);
         return [.. layers.Select((layer, b) => learnt[b].First(vector => vector.Vector.Layer == layer).Vector)];
     }
 
     private async Task<EffectSweep> MeasureAsync(string name, string question, LocatedModel target, Choice[] choices, IEnumerable<Setting> settings)
     {
         Setting[] all = [.. settings];
+        var numbers = set.All.Select((behaviour, b) => (behaviour.Name, Number: b)).ToDictionary(of => of.Name, of => of.Number);
         var planned = all.SelectMany(setting => setting.Steered.SelectMany(steered => Prompts(steered).SelectMany(prompt =>
         {
-            var trial = new Trial(steered.Choice.Behaviour, prompt.Prompt, prompt.Prompt.For(target.Model), Draws.Seed(seed, TestPurpose, set.All.ToList().IndexOf(steered.Choice.Behaviour), prompt.Index), null);
-            return new[] { trial, trial with { Steering = By(steered.Choice.Native, steered.Choice.Coefficient) }, trial with { Steering = steered.Native }, trial with { Steering = steered.Mapped } };
+            // The headline's prompts with its random numbers: those answers are known.
+            ulong textSeed = Draws.Seed(seed, PairEvaluation.TestPurpose, numbers[steered.Choice.Behaviour.Name], prompt.Index);
+            var trial = new Trial(steered.Choice.Behaviour, prompt.Prompt, prompt.Prompt.For(target.Model), textSeed, null);
+            return new[] { trial, trial with { Steering = SteeredBy.Of(steered.Choice.Native, steered.Choice.Coefficient) }, trial with { Steering = steered.Native }, trial with { Steering = steered.Mapped } };
         }))).ToArray();
-        var trials = new Trials(new Sampler(mesh.Generation, target.Model, log), new Scorer(mesh.Generation, target.Model, log));
-        var outcomes = await terminal.ProgressAsync($"sweep of {name}: test prompts", report => trials.RunAsync(planned, report, cancellation));
+        var outcomes = await terminal.ProgressAsync($"sweep of {name}: test prompts", report => Trials.Of(mesh.Generation, target.Model, log).RunAsync(planned, report, cancellation));
         var items = planned.Select(trial => ScoreItem.Of(trial.Prompt, trial.Input, trial.Steering)).ToArray();
         var scores = await terminal.ProgressAsync($"sweep of {name}: items of multiple choice", report => new Scorer(mesh.Generation, target.Model, log).RunAsync(items, report, cancellation));
 
@@ -248,6 +249,11 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
         return vectors;
     }
 
+    private static void Quietly(long done, long total)
+    {
+        // A few requests a setting.
+    }
+
     private static async Task<IReadOnlyList<Setting>> EachAsync<T>(IReadOnlyList<T> items, Func<T, Task<Setting>> setting)
     {
         var settings = new List<Setting>();
@@ -260,9 +266,7 @@ internal sealed class SweepEvaluation(Terminal terminal, Mesh mesh, BehaviourSet
     }
 
     private static IReadOnlyList<Steered> Steer(Choice[] choices, Vector[] mapped) =>
-        [.. choices.Select((choice, b) => new Steered(choice, By(choice.Native, choice.Coefficient), By(mapped[b], choice.Coefficient)))];
-
-    private static SteeredBy By(Vector vector, double coefficient) => new(vector.Name, vector.Digest, vector.Layer, coefficient);
+        [.. choices.Select((choice, b) => new Steered(choice, SteeredBy.Of(choice.Native, choice.Coefficient), SteeredBy.Of(mapped[b], choice.Coefficient)))];
 
     private sealed record Setting(string Name, double? X, (uint Source, uint Target)? Layers, double? MapR2, IReadOnlyList<Steered> Steered);
 

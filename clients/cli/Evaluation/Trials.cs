@@ -16,8 +16,9 @@ internal sealed record Outcome(string Text, bool Shows);
 /// </summary>
 internal sealed class Trials(Sampler sampler, Scorer scorer)
 {
-    /// <summary>Texts generated so far.</summary>
-    public long Generated => sampler.Generated;
+    /// <summary>Of a model that a role serves.</summary>
+    /// <param name="log">Where answers are kept; null: nowhere.</param>
+    public static Trials Of(GenerationService.GenerationServiceClient generation, Model model, AnswerLog? log) => new(new Sampler(generation, model, log), new Scorer(generation, model, log));
 
     /// <summary>The outcomes, in the order of the trials.</summary>
     /// <param name="report">Takes (done, total).</param>

@@ -6,7 +6,25 @@ namespace LrtMesh.Cli.Report;
 /// <summary>A figure of the report.</summary>
 /// <param name="Name">Of its file, without extension.</param>
 /// <param name="Caption">What it shows and how to read it.</param>
-internal sealed record Figure(string Name, string Caption, Plot Plot, int Width, int Height);
+internal sealed record Figure(string Name, string Caption, Plot Plot, int Width, int Height)
+{
+    /// <summary>A plot on white, with a faint grid.</summary>
+    public static Plot NewPlot()
+    {
+        var plot = new Plot();
+        plot.FigureBackground.Color = Colors.White;
+        plot.Grid.MajorLineColor = Colors.Black.WithAlpha(0.08);
+        return plot;
+    }
+
+    /// <summary>Writes it at twice the size, for print and dense screens.</summary>
+    public void SavePng(string path)
+    {
+        Plot.ScaleFactor = 2;
+        Plot.SavePng(path, 2 * Width, 2 * Height);
+        Plot.ScaleFactor = 1;
+    }
+}
 
 /// <summary>Draws what a pair came to.</summary>
 internal sealed class Figures(PairSummary pair, int seed)
@@ -18,7 +36,7 @@ internal sealed class Figures(PairSummary pair, int seed)
     /// <summary>R of each steerable behaviour with its interval, the pooled one as a line.</summary>
     public Figure Shares()
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         BehaviourResult[] behaviours = [.. pair.Result.Steerable.OrderBy(EvaluationFacts.ShareOf)];
         for (int i = 0; i < behaviours.Length; i++)
         {
@@ -55,7 +73,7 @@ internal sealed class Figures(PairSummary pair, int seed)
     /// <summary>Dose-response over all steerable behaviours.</summary>
     public Figure DoseResponse()
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         foreach (var (arm, color, name) in Arms)
         {
             double[] doses = [.. pair.Result.Behaviours[0].Curves[arm].Doses];
@@ -75,7 +93,7 @@ internal sealed class Figures(PairSummary pair, int seed)
     /// <summary>Dose-response of each behaviour.</summary>
     public IEnumerable<Figure> DoseResponses() => pair.Result.Behaviours.Select(behaviour =>
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         foreach (var (arm, color, name) in Arms)
         {
             double[] doses = [.. behaviour.Curves[arm].Doses];
@@ -90,7 +108,7 @@ internal sealed class Figures(PairSummary pair, int seed)
     /// <summary>Perplexity against the effect, as the dose grows.</summary>
     public Figure CostAgainstEffect()
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         foreach (var (arm, color, name, costs) in new[] { (Arm.Native, NativeColor, "native", (Func<BehaviourResult, IReadOnlyList<Cost>>)(b => b.NativeCosts)), (Arm.Mapped, MappedColor, "mapped", b => b.MappedCosts) })
         {
             double[] doses = [.. costs(pair.Result.Behaviours[0]).Select(cost => cost.Dose).Where(pair.Result.Behaviours[0].Curves[arm].Doses.Contains)];
@@ -114,13 +132,5 @@ internal sealed class Figures(PairSummary pair, int seed)
         (band.FillColor, band.LineWidth) = (color.WithAlpha(0.18), 0);
         var line = plot.Add.Scatter(doses, means.Select(mean => mean.Value).ToArray(), color);
         (line.LineWidth, line.MarkerSize, line.LegendText) = (2, 6, name);
-    }
-
-    private static Plot New()
-    {
-        var plot = new Plot();
-        plot.FigureBackground.Color = Colors.White;
-        plot.Grid.MajorLineColor = Colors.Black.WithAlpha(0.08);
-        return plot;
     }
 }

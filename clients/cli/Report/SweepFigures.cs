@@ -17,7 +17,7 @@ internal static class SweepFigures
 
     private static Figure Heat(EffectSweep sweep, string what, Func<SweepPoint, double?> value, string caption)
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         uint[] rows = [.. sweep.Points.Select(point => point.Layers!.Value.Source).Distinct().Order()];
         uint[] columns = [.. sweep.Points.Select(point => point.Layers!.Value.Target).Distinct().Order()];
         double[,] values = new double[rows.Length, columns.Length];
@@ -45,7 +45,7 @@ internal static class SweepFigures
 
     private static Figure Curve(EffectSweep sweep)
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         bool logarithmic = sweep.Points[^1].X / sweep.Points[0].X > 20;
         SweepPoint[] points = [.. sweep.Points.Where(point => point.Share is not null)];
         double[] x = [.. points.Select(At)];
@@ -82,7 +82,7 @@ internal static class SweepFigures
 
     private static Figure Rows(EffectSweep sweep)
     {
-        var plot = New();
+        var plot = Figure.NewPlot();
         int count = sweep.Points.Count;
         for (int i = 0; i < count; i++)
         {
@@ -101,13 +101,5 @@ internal static class SweepFigures
         plot.Axes.SetLimits(Math.Min(-0.1, Math.Max(-1, ends.DefaultIfEmpty().Min()) - 0.05), Math.Max(1.1, Math.Min(2.5, ends.DefaultIfEmpty().Max()) + 0.05), -0.7, count - 0.3);
         plot.XLabel("R");
         return new Figure($"sweep-{sweep.Name}", $"{sweep.Question} R with its 95% interval, over at most {sweep.Points.Max(point => point.Behaviours)} behaviours.", plot, 440, 90 + (28 * Math.Max(3, count)));
-    }
-
-    private static Plot New()
-    {
-        var plot = new Plot();
-        plot.FigureBackground.Color = Colors.White;
-        plot.Grid.MajorLineColor = Colors.Black.WithAlpha(0.08);
-        return plot;
     }
 }

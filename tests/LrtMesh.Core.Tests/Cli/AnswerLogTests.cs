@@ -56,7 +56,7 @@ public sealed class AnswerLogTests : IDisposable
         string[] others =
         [
             AnswerLog.Key("e", request, steering), AnswerLog.Key("d", request, null), AnswerLog.Key("d", request, steering with { Digest = "sha256:2" }),
-            AnswerLog.Key("d", request, steering with { Coefficient = 0.25 }), AnswerLog.Key("d", request, steering with { Layer = 3 }),
+            AnswerLog.Key("d", request, steering with { Coefficient = 0.25 }), AnswerLog.Key("d", request, steering with { Layer = 3 }), AnswerLog.Key("d", request, steering with { Positions = PositionRule.All }),
             AnswerLog.Key("d", new GenerateRequest(request) { Prompt = "Twice" }, steering),
         ];
         Assert.Equal(others.Length + 1, others.Append(key).Distinct().Count());
