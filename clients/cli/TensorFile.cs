@@ -45,7 +45,7 @@ internal sealed class TensorFile : IDisposable
         var tensors = headers.Select((header, i) => writer.Add(names[i], "F32", sizeof(float), header.Shape.Count == 2 ? (long)header.Shape[1] : null)).ToArray();
         await foreach (var chunk in chunks.WithCancellation(cancellation))
         {
-            if (chunk is null || chunk.Tensor >= tensors.Length || TensorBytes.Crc32C(chunk.Data.Span) != chunk.Crc32C)
+            if (chunk is null || chunk.Tensor >= tensors.Length || Crc32C.Compute(chunk.Data.Span) != chunk.Crc32C)
             {
                 throw new CommandException("A part was damaged on the way.");
             }
@@ -130,7 +130,7 @@ internal sealed class TensorFile : IDisposable
             {
                 byte[] bytes = new byte[Math.Min(ChunkBytes, _parts[i].End - at)];
                 _file.ReadExactly(bytes);
-                yield return new TensorChunk { Tensor = (uint)i, Offset = (ulong)(at - _parts[i].Begin), Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = TensorBytes.Crc32C(bytes) };
+                yield return new TensorChunk { Tensor = (uint)i, Offset = (ulong)(at - _parts[i].Begin), Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = Crc32C.Compute(bytes) };
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Tensors;
@@ -22,16 +23,17 @@ internal sealed record TextStates(uint[] TokenIds, uint[] Starts, uint[] Ends, I
 internal sealed class StateStream : IDisposable
 {
     private readonly LocatedModel _end;
-    private readonly AsyncDuplexStreamingCall<ExtractHiddenStatesRequest, ExtractHiddenStatesResponse> _call;
+    private readonly AsyncDuplexStreamingCall<ExtractHiddenStatesRequest, Received> _call;
     private readonly int _layers;
     private readonly CancellationToken _cancellation;
     private uint _sequence;
+    private TensorAssembler? _assembler; // of the block that is read
 
     private StateStream(LocatedModel end, int layers, CancellationToken cancellation)
     {
         _end = end;
         _layers = layers;
-        _call = end.Client.ExtractHiddenStates(cancellationToken: cancellation);
+        _call = end.Client.ExtractHiddenStates(Receive, new CallOptions(cancellationToken: cancellation));
         _cancellation = cancellation;
     }
 
@@ -92,13 +94,13 @@ internal sealed class StateStream : IDisposable
             TensorCodec.CheckRows(header, width, "rows.layers");
         }
 
-        var assembler = new TensorAssembler(block.Layers, "rows.layers", (long)rows * width * _layers);
-        while (!assembler.IsComplete)
+        _assembler = new TensorAssembler(block.Layers, "rows.layers", (long)rows * width * _layers);
+        while (!_assembler.IsComplete)
         {
-            assembler.Add((await NextAsync(Part.Chunk)).Chunk, "chunk");
+            await NextAsync(Part.Chunk);
         }
 
-        var values = Enumerable.Range(0, _layers).Select(layer => assembler.Tensor(layer, "chunk")).ToArray();
+        var values = Enumerable.Range(0, _layers).Select(layer => _assembler.Tensor(layer, "chunk")).ToArray();
         if (values.FirstOrDefault(v => v.Length != rows * width) is { } wrong)
         {
             throw Unexpected($"{wrong.Length} elements for {rows} rows of width {width}");
@@ -146,6 +148,25 @@ internal sealed class StateStream : IDisposable
         }
     }
 
+    /// <summary>Takes a message where it was received: a chunk of the block that is read is put in its place.</summary>
+    private Received Receive(ExtractHiddenStatesResponse response)
+    {
+        try
+        {
+            if (response.PartCase == Part.Chunk && _assembler is { IsComplete: false })
+            {
+                _assembler.Add(response.Chunk, "chunk");
+            }
+
+            return new(response, null);
+        }
+        catch (LrtMeshException e)
+        {
+            return new(response, ExceptionDispatchInfo.Capture(e));
+        }
+    }
+
+    /// <summary>The next message. Of a chunk the bytes are gone: see <see cref="Receive"/>.</summary>
     private async Task<ExtractHiddenStatesResponse> NextAsync(Part expected)
     {
         try
@@ -164,10 +185,13 @@ internal sealed class StateStream : IDisposable
                 e);
         }
 
-        var response = _call.ResponseStream.Current;
+        var (response, failure) = _call.ResponseStream.Current;
+        failure?.Throw();
         return response.PartCase == expected ? response : throw Unexpected($"{response.PartCase} instead of {expected}");
     }
 
     private LrtMeshException Unexpected(string what) =>
         new(ErrorReason.DataLoss, $"the endpoint of {_end.Model.Name} sent {what}");
+
+    private sealed record Received(ExtractHiddenStatesResponse Response, ExceptionDispatchInfo? Failure);
 }

@@ -82,6 +82,7 @@ public sealed class RoleHost : IAsyncDisposable
         builder.Services.AddGrpcReflection();
         builder.Services.AddSingleton<HealthServiceImpl>();
         builder.Services.AddTelemetry(role, options);
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, ConnectionMemory>();
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<StoreConnection>();
         return builder;

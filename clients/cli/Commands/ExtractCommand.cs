@@ -127,6 +127,7 @@ internal static class ExtractCommand
                         layers[i].Append(block.Bytes[i].Span);
                     }
 
+                    block.Dispose();
                     (texts, rows) = (block.Labels.Sequence[^1] + 1, rows + block.Labels.Sequence.Count);
                     report(rows, 0);
                 }

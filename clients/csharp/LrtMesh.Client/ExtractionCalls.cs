@@ -30,21 +30,21 @@ public static class ExtractionCalls
         ArgumentNullException.ThrowIfNull(client);
         ArgumentNullException.ThrowIfNull(spec);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        using var call = client.ExtractHiddenStates(deadline: timeout is { } t ? DateTime.UtcNow + t : null, cancellationToken: stop.Token);
+        using var reader = new HiddenStateReader(spec);
+        using var call = client.ExtractHiddenStates(reader.Read, new CallOptions(deadline: timeout is { } t ? DateTime.UtcNow + t : null, cancellationToken: stop.Token));
         using var sender = new BatchSender(call.RequestStream, spec, stop);
         var sending = sender.SendAsync(batches);
-        var reader = new HiddenStateReader(spec);
         try
         {
-            while (await NextAsync(call.ResponseStream, sender, stop.Token).ConfigureAwait(false) is { } response)
+            while (await NextAsync(call.ResponseStream, sender, stop.Token).ConfigureAwait(false) is { } part)
             {
-                var block = reader.Take(response);
-                if (response.PartCase == ExtractHiddenStatesResponse.PartOneofCase.Chunk)
+                part.Failure?.Throw();
+                if (part.TensorBytes > 0)
                 {
-                    await sender.GrantAsync(response.Chunk.Data.Length).ConfigureAwait(false);
+                    await sender.GrantAsync(part.TensorBytes).ConfigureAwait(false);
                 }
 
-                if (block is not null)
+                if (part.Block is { } block)
                 {
                     sender.Answered(block.Labels.Sequence);
                     yield return block;
@@ -60,7 +60,7 @@ public static class ExtractionCalls
         }
     }
 
-    private static async Task<ExtractHiddenStatesResponse?> NextAsync(IAsyncStreamReader<ExtractHiddenStatesResponse> responses, BatchSender sender, CancellationToken cancellation)
+    private static async Task<ReadPart?> NextAsync(IAsyncStreamReader<ReadPart> responses, BatchSender sender, CancellationToken cancellation)
     {
         try
         {

@@ -34,6 +34,7 @@ public static class MeshChannel
             KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
+        TensorConnection.Prepare(handler);
         access?.Apply(handler.SslOptions);
         return GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {

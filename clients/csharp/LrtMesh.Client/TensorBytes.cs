@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using System.Numerics;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 using LrtMesh.V1;
 
@@ -45,7 +45,7 @@ public static class TensorBytes
 
         var header = new TensorHeader { Dtype = Dtype.Float32, ByteLength = (ulong)bytes.Length };
         header.Shape.AddRange(shape.ToArray());
-        return new Tensor { Header = header, Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = Crc32C(bytes) };
+        return new Tensor { Header = header, Data = UnsafeByteOperations.UnsafeWrap(bytes), Crc32C = Crc32C.Compute(bytes) };
     }
 
     /// <summary>The row-major elements of a whole tensor of any element type, as float32.</summary>
@@ -59,24 +59,7 @@ public static class TensorBytes
             throw new BrokenTensorException($"{tensor.Data.Length} bytes where {tensor.Header.ByteLength} were announced");
         }
 
-        return Crc32C(tensor.Data.Span) == tensor.Crc32C ? Floats(tensor.Header.Dtype, tensor.Data.Span) : throw new BrokenTensorException("wrong crc32c: the bytes were damaged");
-    }
-
-    /// <summary>CRC-32C (Castagnoli), as RFC 3720 appendix B.4 computes it.</summary>
-    public static uint Crc32C(ReadOnlySpan<byte> data)
-    {
-        uint crc = uint.MaxValue;
-        for (; data.Length >= sizeof(ulong); data = data[sizeof(ulong)..])
-        {
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(data));
-        }
-
-        foreach (byte b in data)
-        {
-            crc = BitOperations.Crc32C(crc, b);
-        }
-
-        return ~crc;
+        return Crc32C.Compute(tensor.Data.Span) == tensor.Crc32C ? Floats(tensor.Header.Dtype, tensor.Data.Span) : throw new BrokenTensorException("wrong crc32c: the bytes were damaged");
     }
 
     /// <summary>Checks that a header does not contradict itself.</summary>
@@ -98,6 +81,11 @@ public static class TensorBytes
 
     internal static float[] Floats(Dtype dtype, ReadOnlySpan<byte> data)
     {
+        if (dtype == Dtype.Float32 && BitConverter.IsLittleEndian)
+        {
+            return MemoryMarshal.Cast<byte, float>(data).ToArray();
+        }
+
         int size = ElementSize(dtype);
         var elements = new float[data.Length / size];
         for (int i = 0; i < elements.Length; i++)

@@ -54,7 +54,7 @@ public static class TensorChunks
             Tensor = (uint)index,
             Offset = (ulong)offset,
             Data = UnsafeByteOperations.UnsafeWrap(data),
-            Crc32C = Crc32C.Compute(data.Span),
+            Crc32C = V1.Crc32C.Compute(data.Span),
         };
     }
 }

@@ -34,7 +34,7 @@ public static class TensorCodec
         }
 
         var bytes = Encode(values, V1.Dtype.Float32);
-        return new V1.Tensor { Header = header, Crc32C = Crc32C.Compute(bytes), Data = UnsafeByteOperations.UnsafeWrap(bytes) };
+        return new V1.Tensor { Header = header, Crc32C = V1.Crc32C.Compute(bytes), Data = UnsafeByteOperations.UnsafeWrap(bytes) };
     }
 
     /// <summary>The row-major little-endian bytes of some values, rounded to a dtype.</summary>
@@ -158,7 +158,7 @@ public static class TensorCodec
     /// <summary>Refuses bytes that are not those the checksum was taken of.</summary>
     internal static void CheckCrc(ReadOnlySpan<byte> data, uint expected, string field)
     {
-        var actual = Crc32C.Compute(data);
+        var actual = V1.Crc32C.Compute(data);
         if (actual != expected)
         {
             throw LrtMeshException.Invalid(

@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using Grpc.Core;
+using LrtMesh.V1;
 
 namespace LrtMesh.ServiceDefaults.Access;
 
@@ -32,6 +33,7 @@ public sealed class PeerCredentials
     {
         // Pings: a role that is gone without a word is noticed.
         var handler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, KeepAlivePingDelay = TimeSpan.FromSeconds(60), KeepAlivePingTimeout = TimeSpan.FromSeconds(20) };
+        TensorConnection.Prepare(handler);
         if (_files.PeerCa is { } ca)
         {
             handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsTrusted(certificate, chain, errors, ca.Current);

@@ -2,14 +2,12 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using Grpc.Net.Client;
+using LrtMesh.Client;
 using LrtMesh.Core;
 using LrtMesh.Core.Models;
-using LrtMesh.Core.Tensors;
 using LrtMesh.Extraction;
 using LrtMesh.V1;
 using Spectre.Console;
-using Part = LrtMesh.V1.ExtractHiddenStatesResponse.PartOneofCase;
 
 namespace LrtMesh.Standalone.Bench;
 
@@ -50,7 +48,7 @@ internal static class ExtractBench
         var sequences = texts.Select(text => (IReadOnlyList<int>)[.. loaded.Tokenizer.Encode(text, addSpecialTokens: true).Take((int)loaded.Description.Context).Select(token => token.Id)]).ToArray();
         var tokens = sequences.Sum(sequence => sequence.Count);
         var (middle, last) = ((int)loaded.Description.Layers / 2 - 1, (int)loaded.Description.Layers - 1);
-        using var channel = GrpcChannel.ForAddress(mesh.Roles.Extraction.Address);
+        using var channel = MeshChannel.Open(mesh.Roles.Extraction.Address.GetLeftPart(UriPartial.Authority));
         var client = new ExtractionService.ExtractionServiceClient(channel);
         Func<Task>[] arms =
         [
@@ -83,35 +81,14 @@ internal static class ExtractBench
     /// <summary>Reads hidden states as a client does that checks what comes; the number of rows.</summary>
     private static async Task<int> ReadAsync(ExtractionService.ExtractionServiceClient client, string[] texts, uint layer, CancellationToken cancellation)
     {
-        using var call = client.ExtractHiddenStates(cancellationToken: cancellation);
-        await call.RequestStream.WriteAsync(new() { Spec = new ExtractionSpec { Model = Name, Layers = { layer }, AddSpecialTokens = true } }, cancellation);
-        var sending = Task.Run(
-            async () =>
-            {
-                foreach (var batch in texts.Chunk(BatchTexts))
-                {
-                    await call.RequestStream.WriteAsync(new() { Batch = new TextBatch { Texts = { batch } } }, cancellation);
-                }
-
-                await call.RequestStream.CompleteAsync();
-            },
-            cancellation);
-        var (rows, assembler) = (0, (TensorAssembler?)null);
-        while (await call.ResponseStream.MoveNext(cancellation))
+        var spec = new ExtractionSpec { Model = Name, Layers = { layer }, AddSpecialTokens = true };
+        var rows = 0;
+        await foreach (var block in client.ReadHiddenStatesAsync(spec, texts.Chunk(BatchTexts).Select(batch => new TextBatch { Texts = { batch } }), cancellation: cancellation))
         {
-            var response = call.ResponseStream.Current;
-            if (response.PartCase == Part.Rows)
-            {
-                rows += response.Rows.Sequence.Count;
-                assembler = new TensorAssembler(response.Rows.Layers, "rows.layers", int.MaxValue);
-            }
-            else if (response.PartCase == Part.Chunk)
-            {
-                assembler!.Add(response.Chunk, "chunk");
-            }
+            rows += block.Labels.Sequence.Count;
+            block.Dispose();
         }
 
-        await sending;
         return rows;
     }
 

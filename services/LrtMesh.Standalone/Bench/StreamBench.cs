@@ -3,14 +3,13 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Grpc.Core;
-using Grpc.Net.Client;
+using LrtMesh.Client;
 using LrtMesh.Core;
 using LrtMesh.Core.Tensors;
 using LrtMesh.ServiceDefaults;
 using LrtMesh.V1;
 using Microsoft.AspNetCore.Builder;
 using Spectre.Console;
-using static LrtMesh.V1.ExtractHiddenStatesResponse.PartOneofCase;
 
 namespace LrtMesh.Standalone.Bench;
 
@@ -43,7 +42,7 @@ internal static class StreamBench
         Random.Shared.NextBytes(block);
         await using var server = Serve(new Rows(block, blocks));
         await server.StartAsync(cancellation);
-        using var channel = GrpcChannel.ForAddress(server.Urls.First());
+        using var channel = MeshChannel.Open(server.Urls.First());
         var client = new ExtractionService.ExtractionServiceClient(channel);
         var total = (double)blocks * BlockBytes;
         var seconds = await BenchCommand.TurnsAsync(
@@ -72,20 +71,11 @@ internal static class StreamBench
 
     private static async Task TakeAsync(ExtractionService.ExtractionServiceClient client, int blocks, CancellationToken cancellation)
     {
-        using var call = client.ExtractHiddenStates(cancellationToken: cancellation);
-        await call.RequestStream.CompleteAsync();
-        var (complete, assembler) = (0, (TensorAssembler?)null);
-        while (await call.ResponseStream.MoveNext(cancellation))
+        var complete = 0;
+        await foreach (var block in client.ReadHiddenStatesAsync(new() { Layers = { 0 } }, [], cancellation: cancellation))
         {
-            var response = call.ResponseStream.Current;
-            if (response.PartCase == ExtractHiddenStatesResponse.PartOneofCase.Rows)
-            {
-                assembler = new TensorAssembler(response.Rows.Layers, "rows.layers", int.MaxValue);
-            }
-            else if (response.PartCase == Chunk && assembler!.Add(response.Chunk, "chunk"))
-            {
-                complete++;
-            }
+            block.Dispose();
+            complete++;
         }
 
         if (complete != blocks)
@@ -131,9 +121,14 @@ internal static class StreamBench
         public override async Task ExtractHiddenStates(
             IAsyncStreamReader<ExtractHiddenStatesRequest> requestStream, IServerStreamWriter<ExtractHiddenStatesResponse> responseStream, ServerCallContext context)
         {
+            await responseStream.WriteAsync(new ExtractHiddenStatesResponse { Started = new() { Width = Width } });
+            var label = new uint[BlockBytes / sizeof(float) / Width];
             for (var i = 0; i < blocks; i++)
             {
-                var rows = new RowBlock { Layers = { TensorCodec.Header(Dtype.Float32, BlockBytes / sizeof(float) / Width, Width) } };
+                var rows = new RowBlock
+                {
+                    Sequence = { label }, Position = { label }, TokenId = { label }, CharStart = { label }, CharEnd = { label }, Layers = { TensorCodec.Header(Dtype.Float32, label.Length, Width) },
+                };
                 await responseStream.WriteAsync(new ExtractHiddenStatesResponse { Rows = rows });
                 foreach (var chunk in TensorChunks.Split(0, block))
                 {

@@ -12,12 +12,9 @@ public sealed class HiddenStateReaderTests
     private static readonly byte[] Row = MemoryMarshal.AsBytes<float>([1, 2]).ToArray();
 
     [Fact]
-    public void Crc_is_castagnoli() => Assert.Equal(0xE3069283, TensorBytes.Crc32C("123456789"u8));
-
-    [Fact]
     public void A_whole_stream_is_passed_on()
     {
-        var reader = Open();
+        using var reader = Open();
         Assert.Null(reader.Take(Rows()));
         Assert.Null(reader.Take(Chunk(0, Row[..4])));
         var block = reader.Take(Chunk(4, Row[4..]));
@@ -63,7 +60,7 @@ public sealed class HiddenStateReaderTests
 
     private static void Refused(string says, params ExtractHiddenStatesResponse[] responses)
     {
-        var reader = Open();
+        using var reader = Open();
         var error = Assert.Throws<BrokenTensorException>(() =>
         {
             foreach (var response in responses)
@@ -98,6 +95,6 @@ public sealed class HiddenStateReaderTests
 
     private static ExtractHiddenStatesResponse Chunk(ulong offset, byte[] data) => new()
     {
-        Chunk = new TensorChunk { Tensor = 0, Offset = offset, Data = ByteString.CopyFrom(data), Crc32C = TensorBytes.Crc32C(data) },
+        Chunk = new TensorChunk { Tensor = 0, Offset = offset, Data = ByteString.CopyFrom(data), Crc32C = V1.Crc32C.Compute(data) },
     };
 }
