@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using LrtMesh.Core.Models.Steps;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -14,6 +16,7 @@ public sealed class Decoder : IDisposable
     private readonly Angles? _localAngles; // of blocks with a window; null: the same
     private readonly Device _device;
     private readonly int? _window; // the same in every block that has one
+    private TokenStep? _step; // once it was of use
 
     /// <summary>A decoder over weights, which it owns.</summary>
     public Decoder(ModelConfig config, DecoderWeights weights)
@@ -42,7 +45,15 @@ public sealed class Decoder : IDisposable
     public ModelConfig Config { get; }
 
     /// <summary>Its weights; replaced by the trainer at every step, by nobody else.</summary>
-    public DecoderWeights Weights { get; set; }
+    public DecoderWeights Weights
+    {
+        get;
+        set
+        {
+            _step?.Dispose();
+            (field, _step) = (value, null);
+        }
+    }
 
     /// <summary>The residual stream that enters block 0, of sequences that start at position 0.</summary>
     /// <param name="ids">[batch, seq], int64.</param>
@@ -105,6 +116,11 @@ public sealed class Decoder : IDisposable
         var longOnes = (lengths ?? [.. Enumerable.Repeat(reach, (int)batch)]).Select(length => length > Config.AngleSwitch).ToArray();
         var angles = _angles?.At(positions, cache.Capacity, longOnes);
         var localAngles = _localAngles?.At(positions, cache.Capacity, new bool[batch]) ?? angles;
+        if (ids.size(1) == 1 && StepOf(batch) is { } step)
+        {
+            return step.Advance(Embed(ids, positions), MemoryMarshal.Cast<byte, long>(positions.bytes), cache, firstSlot, angles, localAngles, tap);
+        }
+
         var slots = arange(firstSlot, firstSlot + batch, ScalarType.Int64, _device).unsqueeze(1); // [batch, 1]
         var keys = arange(reach, ScalarType.Int64, _device);
         var mask = Mask(positions, keys, window: null); // [batch, 1, seq, reach]
@@ -125,17 +141,23 @@ public sealed class Decoder : IDisposable
     /// <summary>Next-token scores of rows of the last block's output.</summary>
     /// <param name="hidden">[..., width].</param>
     /// <returns>[..., vocabulary], float32.</returns>
-    public Tensor Logits(Tensor hidden) => (Tensor)_script.invoke(
+    public Tensor Logits(Tensor hidden) => hidden.dim() == 2 && !hidden.requires_grad && StepOf(hidden.size(0)) is { } step ? step.Logits(hidden.contiguous()) : (Tensor)_script.invoke(
         "logits", [hidden, .. Given(Weights.FinalNorm, Weights.FinalNormBias, Weights.Head, Weights.HeadScale)]);
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _step?.Dispose();
         Weights.Dispose();
         _angles?.Dispose();
         _localAngles?.Dispose();
         _script.Dispose();
     }
+
+    /// <summary>What computes so many rows, one token of each sequence; null: the script does.</summary>
+    private TokenStep? StepOf(long rows) => rows <= TokenStep.MostRows && TokenStep.Supports(Weights)
+        ? _step ??= new TokenStep(Config, Weights, get_num_threads())
+        : null;
 
     private Tensor Embed(Tensor ids, Tensor positions) => (Tensor)_script.invoke(
         "embed", [ids, .. Given(Weights.Embedding, Weights.EmbeddingScale, Weights.Positions is null ? null : positions, Weights.Positions)]);
@@ -144,8 +166,7 @@ public sealed class Decoder : IDisposable
 
     private Tensor Block(string function, Tensor hidden, int layer, (Tensor Cos, Tensor Sin)? angles, params object[] more)
     {
-        var scale = (Config.AttentionScale ?? 1 / Math.Sqrt(Config.HeadWidth)) / (Config.ScalesAttentionByLayer ? layer + 1 : 1);
-        List<object> arguments = [hidden, .. Weights.Blocks[layer].All, scale, .. more];
+        List<object> arguments = [hidden, .. Weights.Blocks[layer].All, Config.ScaleOfScores(layer), .. more];
         if (angles is var (cos, sin))
         {
             arguments.Add(cos);

@@ -114,6 +114,9 @@ public sealed record ModelConfig
     /// <summary>Sequences longer than this read all their positions by other angles (LongRoPE); null: none do.</summary>
     public int? AngleSwitch => (RopeScaling as LongRopeScaling)?.OriginalContext;
 
+    /// <summary>What a block multiplies products of queries and keys by.</summary>
+    public double ScaleOfScores(int layer) => (AttentionScale ?? 1 / Math.Sqrt(HeadWidth)) / (ScalesAttentionByLayer ? layer + 1 : 1);
+
     /// <summary>How many tokens a token sees in a block, itself included; null: all before it.</summary>
     public int? WindowOf(int layer) => Windows.Count == 0 ? null : Windows[layer];
 }

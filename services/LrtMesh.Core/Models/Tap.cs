@@ -14,6 +14,6 @@ public abstract class Tap
     /// <summary>Called with each block's output.</summary>
     /// <param name="layer">The block, from 0.</param>
     /// <param name="hidden">[batch, seq, width], float32.</param>
-    /// <returns>What the next block reads: <paramref name="hidden"/> itself or a fresh tensor.</returns>
+    /// <returns>What the next block reads: <paramref name="hidden"/> itself, which may be changed in place, or a fresh tensor.</returns>
     public abstract Tensor AfterBlock(int layer, Tensor hidden);
 }

@@ -1,5 +1,8 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
+using Tensor = TorchSharp.torch.Tensor;
 
 namespace LrtMesh.Core.Steering;
 
@@ -12,8 +15,10 @@ namespace LrtMesh.Core.Steering;
 /// <param name="condition">Which of the tokens' conditions hold; null: there are none.</param>
 public sealed class SteeringLane(int layer, long[] rows, LaneCondition? condition = null)
 {
-    private Tensor? _norms;
-    private Tensor[] _projections = [];
+    private float[] _norms = [];
+    private float[][] _projections = [];
+    private Tensor? _normsThere; // where the model is on a GPU, until they are asked for
+    private Tensor[] _projectionsThere = [];
 
     /// <summary>The layer steered.</summary>
     public int Layer => layer;
@@ -24,28 +29,80 @@ public sealed class SteeringLane(int layer, long[] rows, LaneCondition? conditio
     /// <summary>Which of the tokens' conditions hold; null: there are none.</summary>
     public LaneCondition? Condition => condition;
 
-    /// <summary>Lengths of the hidden states before the change, [batch·seq].</summary>
-    public float[] Norms() => _norms!.cpu().Floats().ToArray();
+    /// <summary>Lengths of the hidden states before the change, [batch·seq]; of a token in row 0 any.</summary>
+    public float[] Norms() => _normsThere?.cpu().Floats().ToArray() ?? _norms;
 
     /// <summary>For each table of directions taken out, the projections of the hidden states on them, [batch·seq].</summary>
-    public float[][] Projections() => [.. _projections.Select(projections => projections.cpu().Floats().ToArray())];
+    public float[][] Projections() =>
+        _normsThere is null ? _projections : [.. _projectionsThere.Select(projections => projections.cpu().Floats().ToArray())];
 
-    /// <summary>Steers the layer's output.</summary>
+    /// <summary>Steers the layer's output, on a CPU in place.</summary>
     /// <param name="table">The table.</param>
-    /// <param name="hidden">[batch, seq, width].</param>
+    /// <param name="hidden">[batch, seq, width], contiguous.</param>
     public Tensor Apply(SteeringTable table, Tensor hidden)
     {
+        if (hidden.device_type != TorchSharp.DeviceType.CPU)
+        {
+            return ApplyThere(table, hidden);
+        }
+
+        ApplyHere(table, hidden.Floats(), (int)hidden.size(-1));
+        return hidden;
+    }
+
+    /// <summary>Token by token: a dozen of torch's operators a layer would be a tenth of a step that decodes one token.</summary>
+    private void ApplyHere(SteeringTable table, Span<float> hidden, int width)
+    {
+        _norms = new float[rows.Length];
+        var added = table.Added(layer).Floats();
+        var removed = table.Removed(layer);
+        _projections = [.. removed.Select(_ => new float[rows.Length])];
+        var preserved = table.Preserved(layer) is { } those ? those.Floats() : [];
+        var holds = condition is null ? [] : MemoryMarshal.Cast<byte, long>(condition.Holds.bytes);
+        for (var token = 0; token < rows.Length; token++)
+        {
+            if (rows[token] == 0)
+            {
+                continue;
+            }
+
+            var state = hidden.Slice(token * width, width);
+            _norms[token] = TensorPrimitives.Norm<float>(state);
+            var row = (int)(condition is null ? rows[token] : rows[token] * holds[token]);
+            if (row == 0)
+            {
+                continue;
+            }
+
+            for (var i = 0; i < removed.Count; i++)
+            {
+                var direction = removed[i].Floats().Slice(row * width, width);
+                var projection = _projections[i][token] = TensorPrimitives.Dot<float>(state, direction);
+                TensorPrimitives.MultiplyAdd(direction, -projection, state, state);
+            }
+
+            TensorPrimitives.Add(state, added.Slice(row * width, width), state);
+            if (!preserved.IsEmpty && preserved[row] > 0)
+            {
+                TensorPrimitives.Multiply(state, _norms[token] / Math.Max(TensorPrimitives.Norm<float>(state), float.Epsilon), state);
+            }
+        }
+    }
+
+    /// <summary>All tokens at once: a gather and an add, and what taking out and keeping lengths need.</summary>
+    internal Tensor ApplyThere(SteeringTable table, Tensor hidden)
+    {
         var before = linalg.norm(hidden, dims: [-1L], keepdim: true); // [batch, seq, 1]
-        _norms = before.flatten();
+        _normsThere = before.flatten();
         var at = tensor(rows, ScalarType.Int64, hidden.device);
         at = condition is null ? at : at * condition.Holds;
         var removed = table.Removed(layer);
-        _projections = new Tensor[removed.Count];
+        _projectionsThere = new Tensor[removed.Count];
         for (var i = 0; i < removed.Count; i++)
         {
             var direction = removed[i].index_select(0, at).view(hidden.shape); // [batch, seq, width]
             var projection = (hidden * direction).sum(-1, keepdim: true); // [batch, seq, 1]
-            _projections[i] = projection.flatten();
+            _projectionsThere[i] = projection.flatten();
             hidden = hidden - (projection * direction);
         }
 

@@ -67,7 +67,7 @@ public sealed class SteeringTableTests : IDisposable
             Assert.Equal(direction[i % 32], difference[i], 4);
         }
 
-        Assert.Equal(linalg.norm(capture[2], dims: [-1L]).view(-1).Floats().ToArray(), lane.Norms());
+        Assert.Equal(linalg.norm(capture[2], dims: [-1L]).view(-1).Floats().ToArray(), lane.Norms(), (expected, seen) => Math.Abs(expected - seen) <= 1e-6 * expected);
     }
 
     [Fact]
@@ -154,6 +154,34 @@ public sealed class SteeringTableTests : IDisposable
 
         // Beside them, who asked for nothing gets the same bits.
         Assert.Equal(before[320..], got[320..]);
+    }
+
+    [Fact]
+    public void Token_by_token_and_all_at_once_are_the_same()
+    {
+        using var noGrad = no_grad();
+        using var scope = NewDisposeScope();
+        using var table = new SteeringTable(32);
+        var keeps = new TokenChange([Step(1, SteeringOperator.Ablate), Step(2, SteeringOperator.Add) with { PreservesNorm = true }]);
+        long[] rows = [table.Acquire(1, Adds(Direction(3))), 0, table.Acquire(1, keeps), table.Acquire(1, Adds(Direction(4)))];
+        var hidden = randn(2, 2, 32);
+        // A condition that holds for tokens 2 and 3 alone.
+        var condition = new LaneCondition(0, Direction(5), [0, 0, 0, 0], [1e9f, 0, -1e9f, 1e9f], [1, 1, 1, -1]);
+        condition.Look(hidden);
+        foreach (var when in new[] { null, condition })
+        {
+            var (here, there) = (new SteeringLane(1, rows, when), new SteeringLane(1, rows, when));
+            var (one, other) = (here.Apply(table, hidden.clone()), there.ApplyThere(table, hidden));
+            Assert.Equal(other.Floats().ToArray(), one.Floats().ToArray(), Near);
+            Assert.Equal(hidden[0, 1].Floats().ToArray(), one[0, 1].Floats().ToArray());
+            foreach (var token in new[] { 0, 2, 3 })
+            {
+                Assert.Equal(there.Norms()[token], here.Norms()[token], Near);
+                Assert.Equal(there.Projections()[0][token], here.Projections()[0][token], Near);
+            }
+        }
+
+        static bool Near(float one, float other) => Math.Abs(one - other) <= 1e-5;
     }
 
     [Fact]
