@@ -15,7 +15,8 @@ internal static unsafe class RowKernels
 
     private const int Lanes = 16;
     private const int Ahead = 16 * 1024; // bytes: how far before their use weights are asked for
-    private const int Near = 32; // rows of w that stay in the first cache for all rows of x
+    private const int Near = 64 * 1024; // bytes of weights that stay in a core's caches for all rows of x
+    private const int CacheLine = 64;
 
     /// <summary>y[n, r] = Σ_i x[n, i]·w[r, i] for some rows of w.</summary>
     /// <param name="weights">The first of them.</param>
@@ -39,13 +40,14 @@ internal static unsafe class RowKernels
         }
         else
         {
-            for (; r + Block <= count; r = Math.Min(r + Near, count / Block * Block))
+            var near = Math.Max(1, (int)(Near / (Block * stride))) * Block;
+            for (; r + Block <= count; r = Math.Min(r + near, count / Block * Block))
             {
                 for (var n = 0; n < rows; n += Block)
                 {
-                    for (var near = r; near < r + Near && near + Block <= count; near += Block)
+                    for (var at = r; at < r + near && at + Block <= count; at += Block)
                     {
-                        FourByFour<T>(weights + (near * stride), stride, inputs, x + ((nint)n * inputs), y + (n * yStride) + near, yStride, n == 0);
+                        FourByFour<T>(weights + (at * stride), stride, inputs, x + ((nint)n * inputs), y + (n * yStride) + at, yStride, n == 0);
                     }
                 }
             }
@@ -114,7 +116,7 @@ internal static unsafe class RowKernels
             sum = Avx512F.FusedMultiplyAdd(T.Load(w + (i * T.Size)), Vector512.Load(x + i), sum);
         }
 
-        return Vector512.Sum(sum) + Tail<T>(w, i, inputs, x);
+        return Sum(sum) + Tail<T>(w, i, inputs, x);
     }
 
     private static float Tail<T>(byte* w, int from, int inputs, float* x)
@@ -141,9 +143,9 @@ internal static unsafe class RowKernels
             var at = w + (i * T.Size);
             var at4 = w4 + (i * T.Size);
             var ahead = w + Ahead + (8 * i * T.Size); // as many lines as are read here
-            for (var line = 0; line < 8 * Lanes * T.Size; line += 64)
+            for (var line = 0; line < 8 * Lanes * T.Size; line += CacheLine)
             {
-                Sse.Prefetch0(ahead + line);
+                Sse.PrefetchNonTemporal(ahead + line); // read once: it need not push others out of the second cache
             }
 
             s0 = Avx512F.FusedMultiplyAdd(T.Load(at), v, s0);
@@ -156,14 +158,9 @@ internal static unsafe class RowKernels
             s7 = Avx512F.FusedMultiplyAdd(T.Load(at4 + (3 * stride)), v, s7);
         }
 
-        y[0] = Vector512.Sum(s0);
-        y[1] = Vector512.Sum(s1);
-        y[2] = Vector512.Sum(s2);
-        y[3] = Vector512.Sum(s3);
-        y[4] = Vector512.Sum(s4);
-        y[5] = Vector512.Sum(s5);
-        y[6] = Vector512.Sum(s6);
-        y[7] = Vector512.Sum(s7);
+        var lanes = InLanes(InLanes(s0, s1, s2, s3), InLanes(s4, s5, s6, s7)); // of two, and of two
+        (lanes.GetLower().GetLower() + lanes.GetLower().GetUpper()).Store(y);
+        (lanes.GetUpper().GetLower() + lanes.GetUpper().GetUpper()).Store(y + 4);
         for (var r = 0; i < inputs && r < 8; r++)
         {
             y[r] += Tail<T>(w + (r * stride), i, inputs, x);
@@ -185,9 +182,9 @@ internal static unsafe class RowKernels
             if (first)
             {
                 var ahead = w + Ahead + (4 * at);
-                for (var line = 0; line < 4 * Lanes * T.Size; line += 64)
+                for (var line = 0; line < 4 * Lanes * T.Size; line += CacheLine)
                 {
-                    Sse.Prefetch0(ahead + line);
+                    Sse.Prefetch1(ahead + line); // into the second cache: read once for each four rows of x
                 }
             }
 
@@ -213,10 +210,13 @@ internal static unsafe class RowKernels
             s33 = Avx512F.FusedMultiplyAdd(weight, v3, s33);
         }
 
-        Store(y, s00, s10, s20, s30);
-        Store(y + yStride, s01, s11, s21, s31);
-        Store(y + (2 * yStride), s02, s12, s22, s32);
-        Store(y + (3 * yStride), s03, s13, s23, s33);
+        var low = InLanes(InLanes(s00, s10, s20, s30), InLanes(s01, s11, s21, s31));
+        var high = InLanes(InLanes(s02, s12, s22, s32), InLanes(s03, s13, s23, s33));
+        var all = InLanes(low, high);
+        all.GetLower().GetLower().Store(y);
+        all.GetLower().GetUpper().Store(y + yStride);
+        all.GetUpper().GetLower().Store(y + (2 * yStride));
+        all.GetUpper().GetUpper().Store(y + (3 * yStride));
         for (var r = 0; i < inputs && r < Block; r++)
         {
             for (var n = 0; n < Block; n++)
@@ -226,14 +226,27 @@ internal static unsafe class RowKernels
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(float* y, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
+    /// <summary>Sums of a vector's elements, in the order in which the two below make them of several vectors at once.</summary>
+    private static float Sum(Vector512<float> s)
     {
-        y[0] = Vector512.Sum(s0);
-        y[1] = Vector512.Sum(s1);
-        y[2] = Vector512.Sum(s2);
-        y[3] = Vector512.Sum(s3);
+        var lanes = InLanes(s, s, s, s);
+        lanes = InLanes(lanes, lanes);
+        return (lanes.GetLower().GetLower() + lanes.GetLower().GetUpper()).ToScalar();
     }
+
+    /// <summary>Of four vectors one, whose every lane of four holds the sum of each one's lane there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> InLanes(Vector512<float> a, Vector512<float> b, Vector512<float> c, Vector512<float> d)
+    {
+        var ab = (Avx512F.UnpackLow(a, b) + Avx512F.UnpackHigh(a, b)).AsDouble();
+        var cd = (Avx512F.UnpackLow(c, d) + Avx512F.UnpackHigh(c, d)).AsDouble();
+        return Avx512F.UnpackLow(ab, cd).AsSingle() + Avx512F.UnpackHigh(ab, cd).AsSingle();
+    }
+
+    /// <summary>The sums of each vector's lanes 0 and 1, and 2 and 3: the first's, then the second's.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<float> InLanes(Vector512<float> first, Vector512<float> second) =>
+        Avx512F.Shuffle4x128(first, second, 0b10_00_10_00) + Avx512F.Shuffle4x128(first, second, 0b11_01_11_01);
 
     private static void OneSum<T>(byte* w, nint stride, int count, float* x, float* y)
         where T : struct, IElement
