@@ -12,6 +12,7 @@ internal sealed class GenerationQueue(Func<Generation, LiveSequence> prepare)
 
     private readonly ConcurrentQueue<Generation> _arrived = new();
     private readonly List<LiveSequence> _waiting = [];
+    private readonly QueueRoom _room = new(TimeProvider.System);
     private int _count;
 
     /// <summary>How many wait. Any thread.</summary>
@@ -24,13 +25,19 @@ internal sealed class GenerationQueue(Func<Generation, LiveSequence> prepare)
     /// <exception cref="LrtMeshException">ResourceExhausted: the queue is full.</exception>
     public void Enqueue(Generation generation)
     {
-        if (Interlocked.Increment(ref _count) > MaxWaiting)
+        var count = Interlocked.Increment(ref _count);
+        if (count > MaxWaiting)
         {
             Interlocked.Decrement(ref _count);
             throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} requests are waiting for this model; try again later")
             {
-                RetryAfter = TimeSpan.FromSeconds(1),
+                RetryAfter = _room.Wait(),
             };
+        }
+
+        if (count == 1)
+        {
+            _room.Occupied();
         }
 
         _arrived.Enqueue(generation);
@@ -58,6 +65,7 @@ internal sealed class GenerationQueue(Func<Generation, LiveSequence> prepare)
     {
         _waiting.Remove(sequence);
         Interlocked.Decrement(ref _count);
+        _room.Freed();
     }
 
     /// <summary>Ends all with an error.</summary>

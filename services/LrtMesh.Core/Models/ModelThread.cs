@@ -14,6 +14,7 @@ internal sealed class ModelThread : IDisposable
 
     private readonly GenerationLoop _loop;
     private readonly BlockingCollection<Action> _work = new(new ConcurrentQueue<Action>(), MaxWaiting);
+    private readonly QueueRoom _room = new(TimeProvider.System); // in _work
     private readonly SemaphoreSlim _wake = new(0);
     private readonly Thread _thread;
     private readonly Lock _entry = new(); // nothing comes in once it is stopping: it would wait for ever
@@ -72,11 +73,16 @@ internal sealed class ModelThread : IDisposable
         lock (_entry)
         {
             RequireRunning();
+            if (_work.Count == 0)
+            {
+                _room.Occupied();
+            }
+
             if (!_work.TryAdd(Work))
             {
                 throw new LrtMeshException(ErrorReason.ResourceExhausted, $"{MaxWaiting} readings are waiting for this model; try again later")
                 {
-                    RetryAfter = TimeSpan.FromSeconds(1),
+                    RetryAfter = _room.Wait(),
                 };
             }
 
@@ -120,6 +126,7 @@ internal sealed class ModelThread : IDisposable
         {
             if (_work.TryTake(out var work))
             {
+                _room.Freed();
                 Interlocked.Exchange(ref _since, Stopwatch.GetTimestamp());
                 work();
             }
