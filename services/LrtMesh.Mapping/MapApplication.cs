@@ -40,13 +40,7 @@ internal static class MapApplication
             throw LrtMeshException.Invalid($"{field}.header.shape", $"must be at most {most} rows, since an answer of width {to} holds no more, not {count}");
         }
 
-        var mapped = new float[count * to]; // [rows, target_width]
-        for (var row = 0; row < count; row++)
-        {
-            map.Apply(rows.AsSpan(row * from, from), addBias: !withoutBias).CopyTo(mapped, row * to);
-        }
-
-        return (TensorCodec.Encode(mapped, count, to), Measure(map, rows, isState: !withoutBias));
+        return (TensorCodec.Encode(map.Apply(rows, addBias: !withoutBias), count, to), Measure(map, rows, isState: !withoutBias));
     }
 
     /// <summary>How far rows lie from what a map was fitted on; null where the map does not know.</summary>

@@ -53,7 +53,8 @@ public sealed class RoleHost : IAsyncDisposable
     public static WebApplicationBuilder CreateBuilder(string role, RoleOptions options)
     {
         options.Access.Check(options.Address);
-        var builder = WebApplication.CreateSlimBuilder();
+        // Its content root is watched for settings, with all that is below it: not the folder that it was started in.
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(kestrel => GrpcPort.Listen(kestrel, options));
         builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
@@ -39,26 +40,27 @@ public sealed record AffineMap(V1.AffineMap Info, float[] A, float[] B)
             .Add(a).Add(b).Finish();
     }
 
-    /// <summary>Maps one row or vector, in float64.</summary>
-    /// <param name="x">[source_width].</param>
-    /// <param name="addBias">True for A·x + b (a state), false for A·x (a direction: in a difference of states the bias cancels).</param>
-    /// <returns>[target_width].</returns>
-    public float[] Apply(ReadOnlySpan<float> x, bool addBias)
+    /// <summary>Maps rows or a vector, in float64: each comes out the same in any company.</summary>
+    /// <param name="rows">[rows, source_width].</param>
+    /// <param name="addBias">True for A·x + b (states), false for A·x (directions: in a difference of states the bias cancels).</param>
+    /// <returns>[rows, target_width].</returns>
+    public float[] Apply(ReadOnlySpan<float> rows, bool addBias)
     {
-        var y = new float[B.Length];
-        for (var row = 0; row < y.Length; row++)
+        var (from, to) = (A.Length / B.Length, B.Length);
+        var (wide, weights) = (new double[rows.Length], new double[from]);
+        TensorPrimitives.ConvertTruncating<float, double>(rows, wide);
+        var mapped = new float[rows.Length / from * to];
+        for (var output = 0; output < to; output++)
         {
-            var weights = A.AsSpan(row * x.Length, x.Length);
-            var sum = addBias ? B[row] : 0.0;
-            for (var i = 0; i < x.Length; i++)
+            TensorPrimitives.ConvertTruncating<float, double>(A.AsSpan(output * from, from), weights);
+            var bias = addBias ? B[output] : 0.0;
+            for (var row = 0; row < rows.Length / from; row++)
             {
-                sum += (double)weights[i] * x[i];
+                mapped[(row * to) + output] = (float)(TensorPrimitives.Dot<double>(weights, wide.AsSpan(row * from, from)) + bias);
             }
-
-            y[row] = (float)sum;
         }
 
-        return y;
+        return mapped;
     }
 
     /// <summary>Maps many rows, in float32.</summary>

@@ -9,9 +9,9 @@ using Spectre.Console;
 
 namespace LrtMesh.Standalone.Bench;
 
-/// <summary>`bench serve`: requests a second that many clients at once get from ApplyMap, Generate and ExtractHiddenStates, how long each takes, and the memory over time.</summary>
+/// <summary>`bench serve`: requests a second that many clients at once get from ApplyMap, Generate and ExtractHiddenStates, how long each takes, what of the processor, and the memory over time.</summary>
 /// <remarks>
-/// Clients and roles share this process and its cores: memory is that of both. Each client sends one request after the other, without a pause. The arms run one after the other.
+/// Clients and roles share this process and its cores: memory and time of the processor are those of both. Each client sends one request after the other, without a pause. The arms run one after the other.
 /// </remarks>
 internal static class ServeBench
 {
@@ -68,11 +68,11 @@ internal static class ServeBench
         AnsiConsole.MarkupLineInterpolated(
             CultureInfo.InvariantCulture,
             $"{description.Family} of {description.Parameters / 1e6:F1}M parameters, {description.WeightDtype}; {clients} clients, {seconds} s each; ApplyMap of {Rows} rows of {width}, Generate of {Tokens} tokens, ExtractHiddenStates of one text at one layer");
-        var table = new Table().Border(TableBorder.Simple).AddColumns("request", "a second", "p50 ms", "p99 ms", "longest ms", "memory at first, at last, at most, MB");
+        var table = new Table().Border(TableBorder.Simple).AddColumns("request", "a second", "p50 ms", "p99 ms", "longest ms", "processor ms", "memory at first, at last, at most, MB");
         foreach (var arm in figures)
         {
             table.AddRow(
-                arm.Request, Shown(arm.PerSecond, "F0"), Shown(arm.P50 * 1000, "F1"), Shown(arm.P99 * 1000, "F1"), Shown(arm.Longest * 1000, "F0"), string.Join(", ", new[] { arm.Memory[0], arm.Memory[^1], arm.Memory.Max() }.Select(bytes => Shown(bytes / 1e6, "F0"))));
+                arm.Request, Shown(arm.PerSecond, "F0"), Shown(arm.P50 * 1000, "F1"), Shown(arm.P99 * 1000, "F1"), Shown(arm.Longest * 1000, "F0"), Shown(arm.Processor * 1000, "F2"), string.Join(", ", new[] { arm.Memory[0], arm.Memory[^1], arm.Memory.Max() }.Select(bytes => Shown(bytes / 1e6, "F0"))));
         }
 
         AnsiConsole.Write(table);
@@ -88,7 +88,7 @@ internal static class ServeBench
     /// <summary>Lets clients ask for a time.</summary>
     private static async Task<Figures> LoadAsync(int clients, int seconds, Func<Task> ask)
     {
-        var (clock, memory) = (Stopwatch.StartNew(), new List<long>());
+        var (clock, memory, used) = (Stopwatch.StartNew(), new List<long>(), Environment.CpuUsage.TotalTime);
         var length = TimeSpan.FromSeconds(seconds);
         var asking = Enumerable.Range(0, clients).Select(_ => Task.Run(async () =>
         {
@@ -110,7 +110,7 @@ internal static class ServeBench
         }
 
         double[] took = [.. (await Task.WhenAll(asking)).SelectMany(own => own).Order()];
-        return new("", took.Length / clock.Elapsed.TotalSeconds, BenchCommand.Quantile(took, 0.5), BenchCommand.Quantile(took, 0.99), took[^1], memory);
+        return new("", took.Length / clock.Elapsed.TotalSeconds, BenchCommand.Quantile(took, 0.5), BenchCommand.Quantile(took, 0.99), took[^1], (Environment.CpuUsage.TotalTime - used).TotalSeconds / took.Length, memory);
     }
 
     private static async Task GenerateAsync(GenerationService.GenerationServiceClient client, CancellationToken cancellation)
@@ -171,6 +171,7 @@ internal static class ServeBench
     /// <param name="P50">Seconds.</param>
     /// <param name="P99">Seconds.</param>
     /// <param name="Longest">Seconds.</param>
+    /// <param name="Processor">Seconds of a processor's time for each request, in all that this process does.</param>
     /// <param name="Memory">Bytes that the process held, at the ends of equal parts of the time.</param>
-    private sealed record Figures(string Request, double PerSecond, double P50, double P99, double Longest, IReadOnlyList<long> Memory);
+    private sealed record Figures(string Request, double PerSecond, double P50, double P99, double Longest, double Processor, IReadOnlyList<long> Memory);
 }
