@@ -66,7 +66,7 @@ internal sealed class ExtractionStream
 
         var stream = new ExtractionStream(plan, new ByteCredit(spec.CreditBytes), requests, responses, use);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var receiving = stream.ReceiveAsync(stop.Token);
+        var receiving = Task.Run(() => stream.ReceiveAsync(stop.Token), CancellationToken.None); // texts that are here already are split while the first are read
         try
         {
             await stream.AnswerAsync(stop);
@@ -140,7 +140,7 @@ internal sealed class ExtractionStream
                 {
                     var read = await ReadAsync(batch[run], stop.Token);
                     await sending;
-                    sending = SendAsync(batch[run], read, stop.Token);
+                    sending = Task.Run(() => SendAsync(batch[run], read, stop.Token), CancellationToken.None); // the next run is read at once
                 }
             }
         }

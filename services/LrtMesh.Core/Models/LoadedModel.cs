@@ -122,16 +122,29 @@ public sealed class LoadedModel : IDisposable
     public async Task ReadStatesAsync(
         IReadOnlyList<IReadOnlyList<int>> sequences, IReadOnlyList<int> layers, TakeStates take, CancellationToken cancellation)
     {
-        foreach (var batch in BatchesByLength(sequences))
+        // While one batch is read the next waits in the queue: the thread goes on at once.
+        Task running = Task.CompletedTask, waiting = Task.CompletedTask;
+        try
         {
-            await _thread.RunAsync(
-                () =>
-                {
-                    ReadStates(batch, sequences, layers, take);
-                    return true;
-                },
-                cancellation);
+            foreach (var batch in BatchesByLength(sequences))
+            {
+                waiting = _thread.RunAsync(
+                    () =>
+                    {
+                        ReadStates(batch, sequences, layers, take);
+                        return true;
+                    },
+                    cancellation);
+                await running;
+                running = waiting;
+            }
         }
+        finally
+        {
+            await Task.WhenAll(running, waiting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await waiting;
     }
 
     /// <summary>Reads a sequence with given states in the place of a layer's own at some positions.</summary>

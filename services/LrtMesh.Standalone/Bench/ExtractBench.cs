@@ -26,7 +26,7 @@ internal static class ExtractBench
     {
         var json = BenchCommand.JsonOption();
         var model = new BenchModel.Options("small");
-        var texts = new Option<int>("--texts") { Description = "Texts of a round.", DefaultValueFactory = _ => 128 };
+        var texts = new Option<int>("--texts") { Description = "Texts of a round.", DefaultValueFactory = _ => 512 };
         var rounds = new Option<int>("--rounds") { Description = "Rounds, of which the median counts.", DefaultValueFactory = _ => 7 };
         var command = new Command("extract", "Tokens a second of hidden states through gRPC, beside the forward pass alone.") { texts, rounds, json };
         model.AddTo(command);
