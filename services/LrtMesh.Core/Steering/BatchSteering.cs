@@ -6,8 +6,8 @@ internal sealed class BatchSteering
     private readonly SequenceSteering[] _sequences;
     private readonly long[] _positions;
     private readonly int _length;
-    private readonly SortedDictionary<(int Layer, int Order, int Looks), LaneRows> _rows = [];
-    private readonly SteeringLane[] _lanes;
+    private readonly Dictionary<(int Layer, int Order, int Looks), LaneRows> _rows = [];
+    private readonly (SteeringLane Lane, LaneRows Rows)[] _lanes;
 
     /// <summary>The steering of a batch.</summary>
     /// <param name="table">The running batch's table.</param>
@@ -27,8 +27,8 @@ internal sealed class BatchSteering
             }
         }
 
-        _lanes = [.. _rows.Select(entry => entry.Value.Lane(entry.Key.Layer, entry.Key.Looks))];
-        Tap = _lanes.Length == 0 ? null : new SteeringTap(table, _lanes);
+        _lanes = [.. _rows.OrderBy(entry => entry.Key).Select(entry => (entry.Value.Lane(entry.Key.Layer, entry.Key.Looks), entry.Value))];
+        Tap = _lanes.Length == 0 ? null : new SteeringTap(table, Array.ConvertAll(_lanes, of => of.Lane));
     }
 
     /// <summary>What steers the pass; null: nothing does.</summary>
@@ -37,7 +37,7 @@ internal sealed class BatchSteering
     /// <summary>Lets the sequences count what the pass did to them.</summary>
     public void Count()
     {
-        foreach (var (lane, rows) in _lanes.Zip(_rows.Values))
+        foreach (var (lane, rows) in _lanes)
         {
             var (norms, projections, holds) = (lane.Norms(), lane.Projections(), lane.Condition?.Holds.cpu().data<long>().ToArray());
             for (var at = 0; at < norms.Length; at++)

@@ -8,15 +8,18 @@ namespace LrtMesh.Core.Steering;
 /// <param name="lanes">What is done, in this order at each layer.</param>
 public sealed class SteeringTap(SteeringTable table, IReadOnlyList<SteeringLane> lanes) : Tap
 {
+    private readonly ILookup<int, SteeringLane> _looking = lanes.Where(lane => lane.Condition is not null).ToLookup(lane => lane.Condition!.Layer);
+    private readonly ILookup<int, SteeringLane> _steering = lanes.ToLookup(lane => lane.Layer);
+
     /// <inheritdoc/>
     public override Tensor AfterBlock(int layer, Tensor hidden)
     {
-        foreach (var lane in lanes.Where(lane => lane.Condition?.Layer == layer))
+        foreach (var lane in _looking[layer])
         {
             lane.Condition!.Look(hidden);
         }
 
-        foreach (var lane in lanes.Where(lane => lane.Layer == layer))
+        foreach (var lane in _steering[layer])
         {
             hidden = lane.Apply(table, hidden);
         }

@@ -55,6 +55,8 @@ internal sealed unsafe class TokenStep : IDisposable
     private float* _sin;
     private byte* _keys; // [rows, capacity, kv_heads, head]
     private byte* _values;
+    private IReadOnlyList<Tensor>? _found; // the keys of the cache that the addresses below are of
+    private (nint Keys, nint Values)[] _cached = []; // one a layer
     private int _capacity;
     private ScalarType _cacheType;
     private float* _logits;
@@ -115,26 +117,31 @@ internal sealed unsafe class TokenStep : IDisposable
         }
 
         _scores.Require((nint)_rows * _config.KvHeads * _groupRows * _reach);
-        _capacity = cache.Capacity;
-        _cacheType = cache.Keys[0].dtype;
+        Find(cache);
         var slotBytes = (nint)_capacity * _config.KvHeads * _config.HeadWidth * (_cacheType == ScalarType.Float32 ? sizeof(float) : sizeof(ushort));
+        var (cos, sin) = (AddressOf(angles?.Cos), AddressOf(angles?.Sin));
+        var (localCos, localSin) = (AddressOf(localAngles?.Cos), AddressOf(localAngles?.Sin));
+        var input = AddressOf(hidden);
         for (var layer = 0; layer < _blocks.Length; layer++)
         {
             _block = _blocks[layer];
             _window = _config.WindowOf(layer);
             _scale = (float)_config.ScaleOfScores(layer);
-            _keys = RowProduct.Address(cache.Keys[layer]) + (firstSlot * slotBytes);
-            _values = RowProduct.Address(cache.Values[layer]) + (firstSlot * slotBytes);
-            if ((_window is null ? angles : localAngles) is var (cos, sin))
+            _keys = (byte*)_cached[layer].Keys + (firstSlot * slotBytes);
+            _values = (byte*)_cached[layer].Values + (firstSlot * slotBytes);
+            _cos = (float*)(_window is null ? cos : localCos);
+            _sin = (float*)(_window is null ? sin : localSin);
+            if (tap is null)
             {
-                _cos = (float*)RowProduct.Address(cos);
-                _sin = (float*)RowProduct.Address(sin);
+                ComputeBlock((float*)input, (float*)input);
+                continue;
             }
 
             // A tap may keep what it sees, so that a block's output is not written over its input.
-            var output = tap is null ? hidden : empty_like(hidden);
-            ComputeBlock((float*)RowProduct.Address(hidden), (float*)RowProduct.Address(output));
-            hidden = tap?.AfterBlock(layer, output).contiguous() ?? output;
+            var output = empty_like(hidden);
+            ComputeBlock((float*)input, (float*)AddressOf(output));
+            hidden = tap.AfterBlock(layer, output);
+            input = AddressOf(hidden);
         }
 
         return hidden;
@@ -173,6 +180,8 @@ internal sealed unsafe class TokenStep : IDisposable
         }
     }
 
+    private static nint AddressOf(Tensor? tensor) => tensor is null ? 0 : (nint)RowProduct.Address(tensor);
+
     private static int InBlocks(int rows) => rows == 1 ? 1 : (rows + Block - 1) / Block * Block;
 
     private static Span<float> Row(float* first, int row, int width) => new(first + ((nint)row * width), width);
@@ -182,6 +191,19 @@ internal sealed unsafe class TokenStep : IDisposable
         TensorPrimitives.Divide(scores, cap, scores);
         TensorPrimitives.Tanh(scores, scores);
         TensorPrimitives.Multiply(scores, cap, scores);
+    }
+
+    /// <summary>Where a cache keeps what; it makes itself new lists when it is resized.</summary>
+    private void Find(KvCache cache)
+    {
+        if (!ReferenceEquals(cache.Keys, _found))
+        {
+            _found = cache.Keys;
+            _cached = [.. cache.Keys.Zip(cache.Values, (keys, values) => (AddressOf(keys), AddressOf(values)))];
+            _cacheType = cache.Keys[0].dtype;
+        }
+
+        _capacity = cache.Capacity;
     }
 
     private void Begin(int rows) => (_rows, _computed) = (rows, InBlocks(rows));
