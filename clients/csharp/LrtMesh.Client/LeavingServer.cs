@@ -3,15 +3,20 @@ using System.Net;
 namespace LrtMesh.Client;
 
 /// <summary>
-/// Makes UNAVAILABLE, which is tried again, of what happens to a call that meets a connection as its server leaves it, because it stops or wants the connection to be
-/// another's (GOAWAY and NO_ERROR). Such a call has not begun. .NET makes INTERNAL of it; or it sends the request over another connection by itself, where
+/// Makes UNAVAILABLE, which is tried again, of what happens to a call whose connection the server closes: because it stops or wants the connection to be
+/// another's (GOAWAY and NO_ERROR), or since another call's message came when that call had ended, and so many had that Kestrel did not remember it (STREAM_CLOSED).
+/// .NET makes INTERNAL of it; or it sends the request of a call that has not begun over another connection by itself, where
 /// the message of a call with a retry policy is not sent a second time, and the server finds an empty request.
 /// </summary>
 /// <param name="connections">What opens connections.</param>
 /// <param name="isTriedAgain">Whether a call has a retry policy, by its path.</param>
 internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<string> isTriedAgain) : DelegatingHandler(connections)
 {
-    private const long NoError = 0; // RFC 9113, 7
+    // RFC 9113, 7. Neither is the reset of a call that runs.
+    private const long NoError = 0, StreamClosed = 5;
+
+    /// <summary>What gRPC takes for a lost connection, where a connection was lost and .NET says otherwise; null: it was not.</summary>
+    internal static IOException? Lost(Exception? error) => error is HttpProtocolException { ErrorCode: NoError or StreamClosed } ? new(error.Message) : null;
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
@@ -22,12 +27,13 @@ internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<st
 
         try
         {
-            return await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
+            var response = await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
+            response.Content = new EndedReads(response);
+            return response;
         }
-        catch (HttpRequestException e) when (e.InnerException is HttpProtocolException { ErrorCode: NoError })
+        catch (HttpRequestException e) when (Lost(e.InnerException) is { } lost)
         {
-            // An IOException is what gRPC takes for a lost connection.
-            throw new HttpRequestException(HttpRequestError.ConnectionError, e.Message, new IOException(e.InnerException.Message));
+            throw new HttpRequestException(HttpRequestError.ConnectionError, e.Message, lost);
         }
     }
 
