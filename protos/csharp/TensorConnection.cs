@@ -1,19 +1,12 @@
 namespace LrtMesh.V1;
 
-/// <summary>How a client's connections are set up so that tensors stream fast.</summary>
+/// <summary>What a client's connections are set to, so that tensors stream fast.</summary>
 public static class TensorConnection
 {
-    // Of one call: what lies received and not yet read. It goes on filling caches and no memory; over 0.5 ms of delay it lets 2 GB/s through.
-    private const int WindowBytes = 1 << 20;
-
     /// <summary>
-    /// Sets up connections to be opened. .NET lets the window grow to 16 MiB by itself, where received bytes lie in ever fresh memory; that ends only for the whole process, by the
-    /// switch System.Net.SocketsHttpHandler.Http2FlowControl.DisableDynamicWindowSizing.
+    /// Bytes of one call that may lie received and not yet read. They go on filling caches, and over 0.5 ms of delay they let 2 GB/s through. .NET lets the window grow to 16 MiB by
+    /// itself, where what is received lies in ever fresh memory; that is turned off for a whole process alone, by the switch
+    /// System.Net.SocketsHttpHandler.Http2FlowControl.DisableDynamicWindowSizing.
     /// </summary>
-    public static void Prepare(SocketsHttpHandler connections)
-    {
-        ArgumentNullException.ThrowIfNull(connections);
-        connections.InitialHttp2StreamWindowSize = WindowBytes;
-        connections.PlaintextStreamFilter = (context, _) => ValueTask.FromResult<Stream>(new ReadAheadStream(context.PlaintextStream));
-    }
+    public const int WindowBytes = 1 << 20;
 }

@@ -33,8 +33,8 @@ public static class MeshChannel
             KeepAlivePingDelay = TimeSpan.FromSeconds(60),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
+            InitialHttp2StreamWindowSize = TensorConnection.WindowBytes,
         };
-        TensorConnection.Prepare(handler);
         access?.Apply(handler.SslOptions);
         return GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {

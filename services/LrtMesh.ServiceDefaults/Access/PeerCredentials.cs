@@ -32,8 +32,13 @@ public sealed class PeerCredentials
     public SocketsHttpHandler NewHandler()
     {
         // Pings: a role that is gone without a word is noticed.
-        var handler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, KeepAlivePingDelay = TimeSpan.FromSeconds(60), KeepAlivePingTimeout = TimeSpan.FromSeconds(20) };
-        TensorConnection.Prepare(handler);
+        var handler = new SocketsHttpHandler
+        {
+            EnableMultipleHttp2Connections = true,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(60),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+            InitialHttp2StreamWindowSize = TensorConnection.WindowBytes,
+        };
         if (_files.PeerCa is { } ca)
         {
             handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, chain, errors) => IsTrusted(certificate, chain, errors, ca.Current);
