@@ -58,7 +58,7 @@ public sealed class Decoder : IDisposable
     /// <summary>The residual stream that enters block 0, of sequences that start at position 0.</summary>
     /// <param name="ids">[batch, seq], int64.</param>
     /// <returns>[batch, seq, width], float32.</returns>
-    public Tensor Embed(Tensor ids) => Embed(ids.to(_device), arange(ids.size(1), ScalarType.Int64, _device).unsqueeze(0));
+    public Tensor Embed(Tensor ids) => Embed(ids.to(_device), tensor(Range(0, (int)ids.size(1)), device: _device).unsqueeze(0));
 
     /// <summary>Reads whole sequences from position 0, all tokens attended causally, without a cache.</summary>
     /// <param name="ids">
@@ -72,12 +72,12 @@ public sealed class Decoder : IDisposable
         var length = (int)ids.size(1);
         var angles = _angles?.Of(length, length > Config.AngleSwitch);
         var localAngles = _localAngles?.Of(length, isLong: false) ?? angles;
-        var positions = arange(length, ScalarType.Int64, _device);
+        var positions = Range(0, length);
         // A mask only where something but causality is asked for: without one attention is faster.
         var capped = Config.AttentionSoftcap is not null;
-        var mask = capped ? Mask(positions, positions, window: null) : null; // [1, 1, seq, seq]
-        var windowMask = _window < length ? Mask(positions, positions, _window) : mask;
-        var hidden = Embed(ids.to(_device), positions.unsqueeze(0)); // [batch, seq, width]
+        var mask = capped ? Mask(positions, 1, length, window: null) : null; // [1, 1, seq, seq]
+        var windowMask = _window < length ? Mask(positions, 1, length, _window) : mask;
+        var hidden = Embed(ids.to(_device), tensor(positions, device: _device).unsqueeze(0)); // [batch, seq, width]
         for (var layer = 0; layer < Config.Layers; layer++)
         {
             var windowed = Config.WindowOf(layer) is not null;
@@ -97,7 +97,7 @@ public sealed class Decoder : IDisposable
     /// <summary>Reads the next tokens of sequences whose earlier tokens are in the cache.</summary>
     /// <param name="ids">[batch, seq], int64.</param>
     /// <param name="positions">
-    /// [batch, seq], int64: absolute positions. Padding, on whichever side, has positions after its sequence's last, each its own and within
+    /// [batch, seq], int64, on the CPU: absolute positions. Padding, on whichever side, has positions after its sequence's last, each its own and within
     /// the cache; on the right they go on counting.
     /// </param>
     /// <param name="cache">Where keys and values are; sequence i of the batch is in slot <paramref name="firstSlot"/> + i.</param>
@@ -111,20 +111,20 @@ public sealed class Decoder : IDisposable
     /// <returns>The residual stream after the last block, [batch, seq, width].</returns>
     public Tensor Advance(Tensor ids, Tensor positions, KvCache cache, int firstSlot, int reach, Tap? tap, IReadOnlyList<int>? lengths = null)
     {
+        var batch = (int)ids.size(0);
+        ReadOnlySpan<long> absolute = MemoryMarshal.Cast<byte, long>(positions.bytes);
         (ids, positions) = (ids.to(_device), positions.to(_device));
-        var batch = ids.size(0);
-        var longOnes = (lengths ?? [.. Enumerable.Repeat(reach, (int)batch)]).Select(length => length > Config.AngleSwitch).ToArray();
+        var longOnes = (lengths ?? [.. Enumerable.Repeat(reach, batch)]).Select(length => length > Config.AngleSwitch).ToArray();
         var angles = _angles?.At(positions, cache.Capacity, longOnes);
         var localAngles = _localAngles?.At(positions, cache.Capacity, new bool[batch]) ?? angles;
         if (ids.size(1) == 1 && StepOf(batch) is { } step)
         {
-            return step.Advance(Embed(ids, positions), MemoryMarshal.Cast<byte, long>(positions.bytes), cache, firstSlot, angles, localAngles, tap);
+            return step.Advance(Embed(ids, positions), absolute, cache, firstSlot, angles, localAngles, tap);
         }
 
-        var slots = arange(firstSlot, firstSlot + batch, ScalarType.Int64, _device).unsqueeze(1); // [batch, 1]
-        var keys = arange(reach, ScalarType.Int64, _device);
-        var mask = Mask(positions, keys, window: null); // [batch, 1, seq, reach]
-        var windowMask = _window < reach ? Mask(positions, keys, _window) : mask;
+        var slots = tensor(Range(firstSlot, batch), device: _device).unsqueeze(1); // [batch, 1]
+        var mask = Mask(absolute, batch, reach, window: null); // [batch, 1, seq, reach]
+        var windowMask = _window < reach ? Mask(absolute, batch, reach, _window) : mask;
         var hidden = Embed(ids, positions); // [batch, seq, width]
         for (var layer = 0; layer < Config.Layers; layer++)
         {
@@ -186,17 +186,27 @@ public sealed class Decoder : IDisposable
         }
     }
 
+    private static long[] Range(int first, int count) => [.. Enumerable.Range(first, count).Select(number => (long)number)];
+
     /// <summary>Which keys a token sees: those at positions up to its own, and within the window.</summary>
-    /// <param name="positions">Of the tokens, [seq] or [batch, seq].</param>
-    /// <param name="keys">Of the keys, [reach].</param>
+    /// <remarks>Made here: torch's operators would take numbers, which the finalizer may free before native code has read them (see <see cref="Block"/>).</remarks>
+    /// <param name="positions">Of the tokens, [batch, seq].</param>
+    /// <param name="batch">Sequences.</param>
+    /// <param name="reach">Keys.</param>
     /// <param name="window">How many a token sees, itself included; null: all.</param>
-    /// <returns>[batch or 1, 1, seq, reach].</returns>
-    private static Tensor Mask(Tensor positions, Tensor keys, int? window)
+    /// <returns>[batch, 1, seq, reach].</returns>
+    private Tensor Mask(ReadOnlySpan<long> positions, int batch, int reach, int? window)
     {
-        // A token of padding may lie beyond all keys; it too must see one, since a row of weights over nothing is NaN.
-        var own = positions.clamp(max: keys.size(0) - 1).view(-1, 1, positions.size(-1), 1);
-        var key = keys.view(1, 1, 1, -1);
-        return window is { } width ? (key <= own) & (key > own - width) : key <= own;
+        var seen = new bool[checked(positions.Length * reach)];
+        for (var token = 0; token < positions.Length; token++)
+        {
+            // A token of padding may lie beyond all keys; it too must see one, since a row of weights over nothing is NaN.
+            var own = (int)Math.Min(positions[token], reach - 1);
+            var first = window is { } width ? Math.Max(0, own + 1 - width) : 0;
+            seen.AsSpan((token * reach) + first, own + 1 - first).Fill(true);
+        }
+
+        return tensor(seen, [batch, 1, positions.Length / batch, reach], device: _device);
     }
 
     /// <summary>The angles of one kind of block: one table, and another for long sequences where the model has them.</summary>

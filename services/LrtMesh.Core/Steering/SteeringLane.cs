@@ -139,8 +139,14 @@ public sealed class LaneCondition(int layer, float[] probes, long[] probe, float
     {
         var width = hidden.size(-1);
         var directions = tensor(probes, probes.Length / width, width, device: hidden.device).index_select(0, tensor(probe, ScalarType.Int64, hidden.device));
-        var beyond = (hidden.reshape(-1, width) * directions).sum(-1) - tensor(thresholds, device: hidden.device); // [batch·seq]
-        var sign = tensor(signs, device: hidden.device);
-        Holds = (((sign > 0) & (beyond >= 0)) | ((sign < 0) & (beyond < 0))).to(ScalarType.Int64);
+        var projections = (hidden.reshape(-1, width) * directions).sum(-1).cpu().Floats(); // [batch·seq]
+        var holds = new long[projections.Length];
+        for (var token = 0; token < holds.Length; token++)
+        {
+            var beyond = projections[token] - thresholds[token];
+            holds[token] = (signs[token] > 0 ? beyond >= 0 : beyond < 0) ? 1 : 0;
+        }
+
+        Holds = tensor(holds, device: hidden.device);
     }
 }
