@@ -45,6 +45,7 @@ public sealed class FuzzTests(FaultTable table)
         {
             for (var i = 0; i < Inputs; i++)
             {
+                File.Delete(path); // a new file stays in memory; one that is cut and written again goes to the disk each time (ext4)
                 File.WriteAllBytes(path, Mutated(random, Checkpoint(random)));
                 tally.Take(State.Unknown, () => ReadAll(path));
             }
