@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Text.RegularExpressions;
+using k8s;
 using k8s.Models;
 using LrtMesh.Core.Store;
 using LrtMesh.Extraction;
@@ -14,7 +16,7 @@ using Xunit;
 namespace LrtMesh.Services.Tests.Deployment;
 
 /// <summary>k8s/, skaffold.yaml and the Dockerfiles agree with each other and with the roles.</summary>
-public sealed class KubernetesTests
+public sealed partial class KubernetesTests
 {
     private const string Component = "app.kubernetes.io/component";
     private static readonly string[] Components = ["extraction", "generation", "mapping"];
@@ -122,12 +124,32 @@ public sealed class KubernetesTests
             Assert.True(drain.Announce > TimeSpan.Zero, "clients would not learn in time that it goes");
             Assert.True(pod.TerminationGracePeriodSeconds > drain.Longest.TotalSeconds, "it would be killed while calls may still end");
 
-            // Either a number or an autoscaler says how many.
-            var scaler = manifests.Of<V2HorizontalPodAutoscaler>().SingleOrDefault(scaler => scaler.Spec.ScaleTargetRef.Name == role.Metadata.Name);
-            Assert.True(scaler is null || role.Spec.Replicas is null);
+            // Either a number or one autoscaler says how many.
+            var scalers = ScaledBy(manifests).Count(target => target == role.Metadata.Name);
+            Assert.InRange(scalers, 0, role.Spec.Replicas is null ? 1 : 0);
         }
 
-        Assert.All(manifests.Of<V2HorizontalPodAutoscaler>(), scaler => Assert.Contains(scaler.Spec.ScaleTargetRef.Name, manifests.Roles.Select(role => role.Metadata.Name)));
+        Assert.All(ScaledBy(manifests), target => Assert.Contains(target, manifests.Roles.Select(role => role.Metadata.Name)));
+    }
+
+    [Fact]
+    public async Task Keda_scales_each_role_as_Kubernetes_would_and_by_a_queue_that_the_roles_tell_of()
+    {
+        var (usual, keda) = (await Manifests.LoadAsync("production"), await Manifests.LoadAsync("production-keda"));
+        Assert.Empty(keda.Of<V2HorizontalPodAutoscaler>());
+        Assert.Equal(Components.Select(component => $"lrtmesh-{component}"), ScaledBy(keda).Order());
+        var told = await File.ReadAllTextAsync(Path.Combine(RepositoryRoot.Find(), "docs/telemetry.md"), Ct); // a test holds it to what the roles export
+        foreach (var (scaled, scaler) in keda.Of<ScaledObject>().Join(usual.Of<V2HorizontalPodAutoscaler>(), scaled => scaled.Metadata.Name, scaler => scaler.Metadata.Name, (scaled, scaler) => (scaled.Spec, scaler.Spec)))
+        {
+            Assert.Equal((scaler.MinReplicas, scaler.MaxReplicas), (scaled.MinReplicaCount, scaled.MaxReplicaCount));
+            Assert.Equal(KubernetesYaml.Serialize(scaler.Behavior), KubernetesYaml.Serialize(scaled.Advanced.HorizontalPodAutoscalerConfig.Behavior));
+            Assert.Equal($"{Assert.Single(scaler.Metrics).Resource.Target.AverageUtilization}", Assert.Single(scaled.Triggers, trigger => trigger.Type == "cpu").Metadata["value"]);
+            var queue = Assert.Single(scaled.Triggers, trigger => trigger.Type == "prometheus");
+            Assert.Equal(("AverageValue", true), (queue.MetricType, double.Parse(queue.Metadata["threshold"], CultureInfo.InvariantCulture) > 0));
+            var metrics = Metric().Matches(queue.Metadata["query"]);
+            Assert.NotEmpty(metrics);
+            Assert.All(metrics, metric => Assert.Contains($"| `{metric.Value}` |", told, StringComparison.Ordinal));
+        }
     }
 
     [Theory]
@@ -220,6 +242,12 @@ public sealed class KubernetesTests
         await using var store = await MeshStore.ConnectAsync(redis.Address, NullLogger<MeshStore>.Instance, Ct);
         Assert.Contains("every acknowledged write is on disk", store.Durability, StringComparison.Ordinal);
     }
+
+    private static IEnumerable<string> ScaledBy(Manifests manifests) =>
+        [.. manifests.Of<V2HorizontalPodAutoscaler>().Select(scaler => scaler.Spec.ScaleTargetRef.Name), .. manifests.Of<ScaledObject>().Select(scaler => scaler.Spec.ScaleTargetRef.Name)];
+
+    [GeneratedRegex(@"\blrtmesh_\w+")]
+    private static partial Regex Metric();
 
     private static string ComponentOf(V1Deployment role) => role.Spec.Template.Metadata.Labels[Component];
 

@@ -11,7 +11,10 @@ internal sealed class Manifests
 {
     public const string Base = "base";
 
-    private static readonly string[] Rendered = ["dev", "production", "production-gpu"];
+    private static readonly string[] Rendered = ["dev", "production", "production-gpu", "production-keda"];
+
+    // What Kubernetes itself does not know.
+    private static readonly Dictionary<string, Type> Others = new() { ["keda.sh/v1alpha1/ScaledObject"] = typeof(ScaledObject) };
 
     private readonly List<object> _objects;
 
@@ -30,7 +33,7 @@ internal sealed class Manifests
         var folder = Path.Combine(RepositoryRoot.Find(), "k8s");
         if (name != Base)
         {
-            return new(KubernetesYaml.LoadAllFromString(await RenderAsync(Path.Combine(folder, "overlays", name)), strict: true));
+            return new(KubernetesYaml.LoadAllFromString(await RenderAsync(Path.Combine(folder, "overlays", name)), Others, strict: true));
         }
 
         var files = Directory.GetFiles(Path.Combine(folder, Base), "*.yaml").Where(path => Path.GetFileName(path) != "kustomization.yaml");
