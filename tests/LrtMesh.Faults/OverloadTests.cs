@@ -129,7 +129,7 @@ public sealed class OverloadTests(FaultTable table, FaultMesh mesh) : FaultTests
             count,
             $"{endings}{endings.Detail(StatusCode.Unavailable)}{endings.Detail(StatusCode.Internal)}; the slowest to end took {slowest:F1} s; then {busy} running or waiting in the role, {left:+0;-0;0} live tensors; the next answer is {(whole ? "whole" : "not whole")}",
             (int)busy,
-            endings[expected] > count * 0.98 && endings[expected] + endings[StatusCode.OK] + endings[StatusCode.Unavailable] + endings[StatusCode.ResourceExhausted] == count && busy == 0 && left <= 0 && whole);
+            endings[expected] > count * 0.9 && endings[expected] + endings[StatusCode.OK] + endings[StatusCode.Unavailable] + endings[StatusCode.ResourceExhausted] == count && busy == 0 && left <= 0 && whole);
     }
 
     /// <summary>Requests a second of as many clients as the running batch has places for.</summary>
