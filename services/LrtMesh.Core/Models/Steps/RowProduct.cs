@@ -1,6 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -28,7 +26,7 @@ internal sealed unsafe class RowProduct
         (Outputs, Inputs) = ((int)weights.size(0), (int)weights.size(1));
         _type = weights.dtype;
         _elementSize = SafetensorsType.Of(_type).Bits / 8;
-        _weights = Address(weights);
+        _weights = TensorMemory.Address(weights);
         var least = Math.Max(TileBytes / (Inputs * _elementSize), (Outputs / ThreadTeam.MaxParts) + 1);
         Share = (least + Multiple - 1) / Multiple * Multiple;
         _scale = Copy(scale);
@@ -93,17 +91,5 @@ internal sealed unsafe class RowProduct
 
         using var floats = vector.to(ScalarType.Float32);
         return floats.Floats().ToArray();
-    }
-
-    /// <summary>Where a contiguous tensor's elements begin.</summary>
-    public static byte* Address(Tensor tensor)
-    {
-        if (!tensor.is_contiguous())
-        {
-            throw new ArgumentException("must be contiguous", nameof(tensor));
-        }
-
-        using var first = tensor.narrow(0, 0, 1); // a span over the whole could pass 2 GiB
-        return (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
     }
 }

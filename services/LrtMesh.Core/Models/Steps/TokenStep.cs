@@ -28,14 +28,14 @@ internal sealed unsafe class TokenStep : IDisposable
     private readonly int _groupRows; // as many as the kernels read and write: 1, or in fours
 
     // Of a step: [rows, ...], for as many rows as there may be.
-    private readonly Floats _x; // width: what a product reads
-    private readonly Floats _qkv; // qkv width
-    private readonly Floats _attended; // heads·head
-    private readonly Floats _middle; // width: the residual stream between attention and MLP
-    private readonly Floats _added; // width: what attention or MLP adds to it
-    private readonly Floats _gateUp; // 2·mlp, or mlp where there is no gate
-    private readonly Floats _inner; // mlp
-    private readonly Floats _scores = new(0); // kv_heads, group, reach
+    private readonly AlignedFloats _x; // width: what a product reads
+    private readonly AlignedFloats _qkv; // qkv width
+    private readonly AlignedFloats _attended; // heads·head
+    private readonly AlignedFloats _middle; // width: the residual stream between attention and MLP
+    private readonly AlignedFloats _added; // width: what attention or MLP adds to it
+    private readonly AlignedFloats _gateUp; // 2·mlp, or mlp where there is no gate
+    private readonly AlignedFloats _inner; // mlp
+    private readonly AlignedFloats _scores = new(0); // kv_heads, group, reach
     private readonly int[] _positions = new int[MostRows];
     private readonly Action<int> _qkvPart;
     private readonly Action<int> _attentionPart;
@@ -76,7 +76,7 @@ internal sealed unsafe class TokenStep : IDisposable
         _group = config.Heads / config.KvHeads;
         _groupRows = InBlocks(_group);
         _x = Rows(config.Width);
-        _qkv = new Floats(((nint)MostRows * config.QkvWidth) + (Block * config.HeadWidth)); // a group's last block may reach beyond it
+        _qkv = new AlignedFloats(((nint)MostRows * config.QkvWidth) + (Block * config.HeadWidth)); // a group's last block may reach beyond it
         _attended = Rows(config.Heads * config.HeadWidth);
         _middle = Rows(config.Width);
         _added = Rows(config.Width);
@@ -89,7 +89,7 @@ internal sealed unsafe class TokenStep : IDisposable
         _downPart = part => Compute(_block.Down, part, _inner, _added.First);
         _headPart = part => Compute(_head!, part, _x, _logits);
 
-        static Floats Rows(int width) => new((nint)MostRows * width);
+        static AlignedFloats Rows(int width) => new((nint)MostRows * width);
     }
 
     /// <summary>Whether this machine and these weights are what it is made for.</summary>
@@ -154,8 +154,8 @@ internal sealed unsafe class TokenStep : IDisposable
     {
         Begin((int)hidden.size(0));
         var all = empty(_computed, _head.Outputs, ScalarType.Float32);
-        _logits = (float*)RowProduct.Address(all);
-        var stream = (float*)RowProduct.Address(hidden);
+        _logits = (float*)TensorMemory.Address(all);
+        var stream = (float*)TensorMemory.Address(hidden);
         for (var row = 0; row < _rows; row++)
         {
             _finalNorm.Apply(Row(stream, row, _config.Width), _x.Row(row, _config.Width), _config.NormEpsilon);
@@ -180,7 +180,7 @@ internal sealed unsafe class TokenStep : IDisposable
         }
     }
 
-    private static nint AddressOf(Tensor? tensor) => tensor is null ? 0 : (nint)RowProduct.Address(tensor);
+    private static nint AddressOf(Tensor? tensor) => tensor is null ? 0 : (nint)TensorMemory.Address(tensor);
 
     private static int InBlocks(int rows) => rows == 1 ? 1 : (rows + Block - 1) / Block * Block;
 
@@ -235,7 +235,7 @@ internal sealed unsafe class TokenStep : IDisposable
 
     private void Share(RowProduct product, Action<int> part) => _team.Run(part, Parts(product.Outputs, product.Share));
 
-    private void Compute(RowProduct product, int part, Floats x, float* y) =>
+    private void Compute(RowProduct product, int part, AlignedFloats x, float* y) =>
         product.Compute(part * product.Share, (part + 1) * product.Share, x.First, _computed, y);
 
     /// <summary>Each row's norm; the row itself where there is none.</summary>
@@ -379,7 +379,7 @@ internal sealed unsafe class TokenStep : IDisposable
         {
             var gateUp = _gateUp.Row(row, _block.GateUp.Outputs);
             var inner = _inner.Row(row, mlp)[from..to];
-            Gate.Apply(_config.Activation, gateUp[from..to], inner);
+            MlpActivation.Apply(_config.Activation, gateUp[from..to], inner);
             if (_config.GatedMlp)
             {
                 TensorPrimitives.Multiply(inner, gateUp[(mlp + from)..(mlp + to)], inner);

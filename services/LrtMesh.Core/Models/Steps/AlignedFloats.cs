@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace LrtMesh.Core.Models.Steps;
 
 /// <summary>Float32 memory for one step's intermediate results, aligned to a cache line, zeros at first.</summary>
-internal sealed unsafe class Floats(nint count) : IDisposable
+internal sealed unsafe class AlignedFloats(nint count) : IDisposable
 {
     private const int CacheLine = 64; // bytes
 

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace LrtMesh.Core.Models.Steps;
 
 /// <summary>The MLP's activation over a row.</summary>
-internal static class Gate
+internal static class MlpActivation
 {
     private const float TanhOfRoot = 0.7978845608f; // √(2/π)
     private const float CubeShare = 0.044715f;
