@@ -11,6 +11,9 @@ public abstract class Tap
     /// <summary>The pass stops after this layer; null runs all of them.</summary>
     public virtual int? LastLayer => null;
 
+    /// <summary>Whether it keeps tensors that it was called with; where it does not, a block's output may be written over the one before.</summary>
+    public virtual bool Keeps => true;
+
     /// <summary>Called with each block's output.</summary>
     /// <param name="layer">The block, from 0.</param>
     /// <param name="hidden">[batch, seq, width], float32.</param>

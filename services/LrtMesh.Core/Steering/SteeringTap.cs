@@ -12,6 +12,9 @@ public sealed class SteeringTap(SteeringTable table, IReadOnlyList<SteeringLane>
     private readonly ILookup<int, SteeringLane> _steering = lanes.ToLookup(lane => lane.Layer);
 
     /// <inheritdoc/>
+    public override bool Keeps => false;
+
+    /// <inheritdoc/>
     public override Tensor AfterBlock(int layer, Tensor hidden)
     {
         foreach (var lane in _looking[layer])

@@ -18,7 +18,8 @@ public static class TensorMemory
             throw new ArgumentException("must be contiguous", nameof(tensor));
         }
 
-        using var first = tensor.narrow(0, 0, 1); // a span over the whole could pass 2 GiB
-        return (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
+        // A span over the whole could pass 2 GiB.
+        using var first = tensor.numel() > int.MaxValue / sizeof(double) ? tensor.narrow(0, 0, 1) : null;
+        return (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetReference((first ?? tensor).bytes));
     }
 }

@@ -131,17 +131,14 @@ internal sealed unsafe class TokenStep : IDisposable
             _values = (byte*)_cached[layer].Values + (firstSlot * slotBytes);
             _cos = (float*)(_window is null ? cos : localCos);
             _sin = (float*)(_window is null ? sin : localSin);
-            if (tap is null)
+            var output = tap is { Keeps: true } ? empty_like(hidden) : hidden;
+            ComputeBlock((float*)input, (float*)(ReferenceEquals(output, hidden) ? input : AddressOf(output)));
+            var next = tap?.AfterBlock(layer, output) ?? output;
+            if (!ReferenceEquals(next, hidden))
             {
-                ComputeBlock((float*)input, (float*)input);
-                continue;
+                hidden = next;
+                input = AddressOf(hidden);
             }
-
-            // A tap may keep what it sees, so that a block's output is not written over its input.
-            var output = empty_like(hidden);
-            ComputeBlock((float*)input, (float*)AddressOf(output));
-            hidden = tap.AfterBlock(layer, output);
-            input = AddressOf(hidden);
         }
 
         return hidden;
