@@ -205,6 +205,16 @@ public sealed partial class KubernetesTests
     }
 
     [Fact]
+    public void Skaffolds_profiles_deploy_the_overlay_of_their_name_and_production_builds_without_the_family()
+    {
+        var skaffold = Skaffold.Read();
+        Assert.Equal(["ci", "production"], skaffold.Profiles.Select(profile => profile.Name));
+        Assert.All(skaffold.Profiles, profile => Assert.Equal([$"k8s/overlays/{profile.Name}"], profile.Manifests.Kustomize.Paths));
+        var targets = skaffold.Build.Artifacts.Index().Where(at => at.Item.Docker.Target is not null).Select(at => $"/build/artifacts/{at.Index}/docker/target");
+        Assert.Equal(targets, skaffold.Profiles[1].Patches.Where(patch => patch.Op == "remove").Select(patch => patch.Path));
+    }
+
+    [Fact]
     public async Task Each_role_has_a_Dockerfile_that_restores_as_the_others_do()
     {
         var root = RepositoryRoot.Find();

@@ -11,7 +11,7 @@ internal sealed class Manifests
 {
     public const string Base = "base";
 
-    private static readonly string[] Rendered = ["dev", "production", "production-gpu", "production-keda"];
+    private static readonly string[] Rendered = ["ci", "dev", "production", "production-gpu", "production-keda"];
 
     // What Kubernetes itself does not know.
     private static readonly Dictionary<string, Type> Others = new() { ["keda.sh/v1alpha1/ScaledObject"] = typeof(ScaledObject) };

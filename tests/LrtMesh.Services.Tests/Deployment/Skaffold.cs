@@ -16,6 +16,9 @@ internal sealed record Skaffold
     [JsonPropertyName("portForward")]
     public List<Forward> PortForward { get; init; } = [];
 
+    [JsonPropertyName("profiles")]
+    public List<Profile> Profiles { get; init; } = [];
+
     public static Skaffold Read() => KubernetesYaml.Deserialize<Skaffold>(File.ReadAllText(Path.Combine(RepositoryRoot.Find(), "skaffold.yaml")));
 
     internal sealed record Images
@@ -64,5 +67,26 @@ internal sealed record Skaffold
 
         [JsonPropertyName("port")]
         public int Port { get; init; }
+    }
+
+    internal sealed record Profile
+    {
+        [JsonPropertyName("name")]
+        public string Name { get; init; } = "";
+
+        [JsonPropertyName("patches")]
+        public List<Patch> Patches { get; init; } = [];
+
+        [JsonPropertyName("manifests")]
+        public Source Manifests { get; init; } = new();
+    }
+
+    internal sealed record Patch
+    {
+        [JsonPropertyName("op")]
+        public string Op { get; init; } = "";
+
+        [JsonPropertyName("path")]
+        public string Path { get; init; } = "";
     }
 }
