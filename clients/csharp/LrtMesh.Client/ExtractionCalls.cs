@@ -117,7 +117,7 @@ internal sealed class BatchSender(IClientStreamWriter<ExtractHiddenStatesRequest
 
             await stream.CompleteAsync().ConfigureAwait(false);
         }
-        catch (Exception e) when (SourceFailure is not null || e is RpcException or InvalidOperationException or OperationCanceledException)
+        catch (Exception e) when (SourceFailure is not null || IsEnd(e))
         {
             // The call has ended, and the reading side says why; or it ends now, since there is nothing more to send.
             if (SourceFailure is not null)
@@ -138,7 +138,7 @@ internal sealed class BatchSender(IClientStreamWriter<ExtractHiddenStatesRequest
                 await WriteAsync(new ExtractHiddenStatesRequest { Credit = new Credit { Bytes = _read } }).ConfigureAwait(false);
                 _read = 0;
             }
-            catch (Exception e) when (e is RpcException or InvalidOperationException or OperationCanceledException)
+            catch (Exception e) when (IsEnd(e))
             {
                 // The call has ended; the next message says why.
             }
@@ -182,6 +182,9 @@ internal sealed class BatchSender(IClientStreamWriter<ExtractHiddenStatesRequest
             yield return source.Current;
         }
     }
+
+    // Where a connection is lost amid a write, gRPC leaves .NET's IOException as it is.
+    private static bool IsEnd(Exception e) => e is RpcException or InvalidOperationException or OperationCanceledException or IOException;
 
     private async Task WriteAsync(ExtractHiddenStatesRequest message)
     {

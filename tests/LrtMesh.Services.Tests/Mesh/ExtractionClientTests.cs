@@ -1,3 +1,4 @@
+using Grpc.Core;
 using LrtMesh.Client;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
@@ -78,6 +79,21 @@ public sealed class ExtractionClientTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.Equal(left, sent);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4096)]
+    public async Task A_connection_lost_amid_a_write_is_what_the_reading_side_says(int credit)
+    {
+        var spec = Spec;
+        spec.CreditBytes = (ulong)credit;
+        var client = new ExtractionService.ExtractionServiceClient(new LostConnection());
+        var reading = client.ReadHiddenStatesAsync(spec, [new TextBatch { Texts = { "The cat" } }], cancellation: Ct).GetAsyncEnumerator(Ct);
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await reading.MoveNextAsync());
+        await reading.DisposeAsync();
+
+        Assert.Equal(StatusCode.Unavailable, error.StatusCode);
+    }
+
     private async Task<List<HiddenStates>> ReadAsync(ExtractionSpec spec, IEnumerable<TextBatch> batches)
     {
         var blocks = new List<HiddenStates>();
@@ -87,5 +103,43 @@ public sealed class ExtractionClientTests(MeshFixture mesh) : MeshTests(mesh)
         }
 
         return blocks;
+    }
+
+    /// <summary>Calls as they end where a server is killed: a write throws what .NET throws.</summary>
+    private sealed class LostConnection : CallInvoker
+    {
+        public override AsyncDuplexStreamingCall<TRequest, TResponse> AsyncDuplexStreamingCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options) =>
+            new(new Lost<TRequest>(), new Lost<TResponse>(), Task.FromResult(new Metadata()), () => new(StatusCode.Unavailable, ""), () => [], () => { });
+
+        public override TResponse BlockingUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) =>
+            throw new NotSupportedException();
+
+        public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) =>
+            throw new NotSupportedException();
+
+        public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(
+            Method<TRequest, TResponse> method, string? host, CallOptions options, TRequest request) => throw new NotSupportedException();
+
+        public override AsyncClientStreamingCall<TRequest, TResponse> AsyncClientStreamingCall<TRequest, TResponse>(Method<TRequest, TResponse> method, string? host, CallOptions options) =>
+            throw new NotSupportedException();
+
+        private sealed class Lost<T> : IClientStreamWriter<T>, IAsyncStreamReader<T>
+        {
+            public WriteOptions? WriteOptions { get; set; }
+
+            public T Current => throw new InvalidOperationException();
+
+            public Task WriteAsync(T message) => WriteAsync(message, CancellationToken.None);
+
+            public Task WriteAsync(T message, CancellationToken cancellationToken) => throw new IOException("The request was aborted.");
+
+            public Task CompleteAsync() => throw new IOException("The request was aborted.");
+
+            public async Task<bool> MoveNext(CancellationToken cancellationToken)
+            {
+                await Task.Delay(10, cancellationToken);
+                throw new RpcException(new(StatusCode.Unavailable, "the connection was lost"));
+            }
+        }
     }
 }

@@ -18,6 +18,7 @@ internal sealed unsafe class TokenStep : IDisposable
     public const int MostRows = 16;
 
     private const int Block = RowKernels.Block;
+    private const int Tile = 256; // keys: the scores of a group's queries for them lie on a thread's stack
 
     private readonly ModelConfig _config;
     private readonly ThreadTeam _team;
@@ -35,7 +36,6 @@ internal sealed unsafe class TokenStep : IDisposable
     private readonly AlignedFloats _added; // width: what attention or MLP adds to it
     private readonly AlignedFloats _gateUp; // 2·mlp, or mlp where there is no gate
     private readonly AlignedFloats _inner; // mlp
-    private readonly AlignedFloats _scores = new(0); // kv_heads, group, reach
     private readonly int[] _positions = new int[MostRows];
     private readonly Action<int> _qkvPart;
     private readonly Action<int> _attentionPart;
@@ -48,7 +48,6 @@ internal sealed unsafe class TokenStep : IDisposable
     private BlockProducts _block;
     private int _rows;
     private int _computed; // rows with those that fill the last four
-    private int _reach;
     private int? _window;
     private float _scale;
     private float* _cos; // [rows, rotated]
@@ -109,14 +108,11 @@ internal sealed unsafe class TokenStep : IDisposable
         Tensor hidden, ReadOnlySpan<long> positions, KvCache cache, int firstSlot, (Tensor Cos, Tensor Sin)? angles, (Tensor Cos, Tensor Sin)? localAngles, Tap? tap)
     {
         Begin(positions.Length);
-        _reach = 0;
         for (var row = 0; row < _rows; row++)
         {
             _positions[row] = (int)positions[row];
-            _reach = Math.Max(_reach, _positions[row] + 1);
         }
 
-        _scores.Require((nint)_rows * _config.KvHeads * _groupRows * _reach);
         Find(cache);
         var slotBytes = (nint)_capacity * _config.KvHeads * _config.HeadWidth * (_cacheType == ScalarType.Float32 ? sizeof(float) : sizeof(ushort));
         var (cos, sin) = (AddressOf(angles?.Cos), AddressOf(angles?.Sin));
@@ -171,7 +167,7 @@ internal sealed unsafe class TokenStep : IDisposable
     public void Dispose()
     {
         _team.Dispose();
-        foreach (var floats in new[] { _x, _qkv, _attended, _middle, _added, _gateUp, _inner, _scores })
+        foreach (var floats in new[] { _x, _qkv, _attended, _middle, _added, _gateUp, _inner })
         {
             floats.Dispose();
         }
@@ -286,18 +282,17 @@ internal sealed unsafe class TokenStep : IDisposable
         Turn(key, row, _block.KeyNorm);
         var at = (((row * (nint)_capacity) + _positions[row]) * _config.KvHeads) + head;
         var first = Math.Max(0, _positions[row] + 1 - (_window ?? int.MaxValue));
-        var scores = _scores.First + ((nint)part * _groupRows * _reach);
         var attended = _attended.First + ((((nint)row * _config.Heads) + (head * _group)) * width);
         var before = (((row * (nint)_capacity) + first) * _config.KvHeads) + head;
         if (_cacheType == ScalarType.Float32)
         {
             Write<Float32Element>(at, key, Row(qkv, _config.Heads + _config.KvHeads + head, width), V1.Dtype.Float32);
-            Attend<Float32Element>(before, _positions[row] + 1 - first, queries, scores, attended);
+            Attend<Float32Element>(before, _positions[row] + 1 - first, queries, attended);
         }
         else
         {
             Write<BFloat16Element>(at, key, Row(qkv, _config.Heads + _config.KvHeads + head, width), V1.Dtype.Bfloat16);
-            Attend<BFloat16Element>(before, _positions[row] + 1 - first, queries, scores, attended);
+            Attend<BFloat16Element>(before, _positions[row] + 1 - first, queries, attended);
         }
     }
 
@@ -309,32 +304,56 @@ internal sealed unsafe class TokenStep : IDisposable
         ElementConversion.Write(value, dtype, new Span<byte>(_values + (at * bytes), bytes));
     }
 
+    /// <summary>
+    /// Attention to a tile of keys at a time. The softmax's largest score and its sum are carried from tile to tile (Milakov and Gimelshein, arXiv:1805.02867, algorithm 3), so
+    /// that what it needs does not grow with the sequence.
+    /// </summary>
     /// <param name="first">Of the keys that are seen, counted in heads from the first row's slot.</param>
     /// <param name="count">Keys that are seen.</param>
     /// <param name="queries">[group, head].</param>
-    /// <param name="scores">[group, reach].</param>
     /// <param name="attended">[group, head].</param>
-    private void Attend<T>(nint first, int count, float* queries, float* scores, float* attended)
+    private void Attend<T>(nint first, int count, float* queries, float* attended)
         where T : struct, IElement
     {
         var width = _config.HeadWidth;
         nint bytes = width * T.Size, stride = bytes * _config.KvHeads;
-        RowKernels.Dots<T>(_keys + (first * bytes), stride, count, width, queries, _groupRows, scores, _reach);
-        for (var query = 0; query < _group; query++)
+        float* scores = stackalloc float[_groupRows * Tile], ofTile = stackalloc float[_group * width];
+        Span<float> largest = stackalloc float[_group], sums = stackalloc float[_group], kept = stackalloc float[_group];
+        largest.Fill(float.NegativeInfinity);
+        sums.Clear();
+        for (var from = 0; from < count; from += Tile)
         {
-            var of = new Span<float>(scores + ((nint)query * _reach), count);
-            TensorPrimitives.Multiply(of, _scale, of);
-            if (_config.AttentionSoftcap is { } cap)
+            var keys = Math.Min(Tile, count - from);
+            var at = (first * bytes) + (from * stride);
+            RowKernels.Dots<T>(_keys + at, stride, keys, width, queries, _groupRows, scores, Tile);
+            for (var query = 0; query < _group; query++)
             {
-                Cap(of, (float)cap);
+                var of = Row(scores, query, Tile)[..keys];
+                TensorPrimitives.Multiply(of, _scale, of);
+                if (_config.AttentionSoftcap is { } cap)
+                {
+                    Cap(of, (float)cap);
+                }
+
+                var before = largest[query];
+                largest[query] = MathF.Max(before, TensorPrimitives.Max<float>(of));
+                kept[query] = MathF.Exp(before - largest[query]); // of what is summed so far: 0 at the first tile
+                TensorPrimitives.Subtract(of, largest[query], of);
+                TensorPrimitives.Exp(of, of);
+                sums[query] = (sums[query] * kept[query]) + TensorPrimitives.Sum<float>(of);
             }
 
-            TensorPrimitives.Subtract(of, TensorPrimitives.Max<float>(of), of);
-            TensorPrimitives.Exp(of, of);
-            TensorPrimitives.Divide(of, TensorPrimitives.Sum<float>(of), of);
+            RowKernels.Sums<T>(_values + at, stride, keys, width, scores, Tile, _groupRows, _group, from == 0 ? attended : ofTile);
+            for (var query = 0; from > 0 && query < _group; query++)
+            {
+                TensorPrimitives.MultiplyAdd(Row(attended, query, width), kept[query], Row(ofTile, query, width), Row(attended, query, width));
+            }
         }
 
-        RowKernels.Sums<T>(_values + (first * bytes), stride, count, width, scores, _reach, _groupRows, _group, attended);
+        for (var query = 0; query < _group; query++)
+        {
+            TensorPrimitives.Divide(Row(attended, query, width), sums[query], Row(attended, query, width));
+        }
     }
 
     /// <summary>A head's norm, where it has one of its own, and its rotation: x·cos + (−high, low)·sin.</summary>

@@ -46,6 +46,32 @@ public sealed class TokenStepTests : IDisposable
         }
     }
 
+    [Theory] // whose attention goes over several tiles of keys, from the first or from amid one
+    [InlineData("llama, biases")]
+    [InlineData("gemma, one key head")]
+    [InlineData("gemma2, caps")]
+    public void A_long_sequence_gives_the_references_logits(string variant)
+    {
+        const int Long = 700;
+        NativeTorch.EnsureLoaded();
+        var body = FamilyVariants.All[variant].Replace("\"max_position_embeddings\": 64", "\"max_position_embeddings\": 1024", StringComparison.Ordinal)
+            .Replace("\"sliding_window\": 4", "\"sliding_window\": 300", StringComparison.Ordinal);
+        using var decoder = FamilyVariants.Decoder(body, seed: 8);
+        Assert.SkipUnless(TokenStep.Supports(decoder.Weights), "this processor has no AVX-512: torch computes steps");
+        var ids = Enumerable.Range(0, Long).Select(i => (long)(i * 19 * (i % 7) % 50)).ToArray();
+        var expected = new EagerReference(decoder.Config, decoder.Weights).Run(ids).Logits;
+        using var cache = new KvCache(decoder.Config, 1, Long, ScalarType.Float32);
+        for (var at = 0; at < Long; at++)
+        {
+            using var step = NewDisposeScope();
+            var logits = decoder.Logits(Step(decoder, cache, 0, at, [ids[at]], length: Long))[0];
+            if (at % 100 > 97 || at is 255 or 256 or 257 or 512)
+            {
+                AssertClose(expected[at], logits, 1e-4);
+            }
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Variants))]
     public void A_sequence_gets_the_same_bits_alone_and_in_company(string variant)
@@ -89,9 +115,9 @@ public sealed class TokenStepTests : IDisposable
         }
     }
 
-    private static TorchSharp.torch.Tensor Step(Decoder decoder, KvCache cache, int firstSlot, int at, long[] ids, Tap? tap = null) => decoder.Advance(
+    private static TorchSharp.torch.Tensor Step(Decoder decoder, KvCache cache, int firstSlot, int at, long[] ids, Tap? tap = null, int length = Length) => decoder.Advance(
         tensor(ids, [ids.Length, 1], ScalarType.Int64), tensor([.. Enumerable.Repeat((long)at, ids.Length)], [ids.Length, 1], ScalarType.Int64), cache, firstSlot, reach: at + 1, tap,
-        lengths: [.. Enumerable.Repeat(Length, ids.Length)]).squeeze(1);
+        lengths: [.. Enumerable.Repeat(length, ids.Length)]).squeeze(1);
 
     private static void AssertClose(TorchSharp.torch.Tensor expected, TorchSharp.torch.Tensor seen, double tolerance)
     {
