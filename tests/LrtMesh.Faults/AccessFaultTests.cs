@@ -123,8 +123,8 @@ public sealed class AccessFaultTests : FaultTests, IAsyncLifetime
         {
             var names = FaultTable.Size(20, 500);
             var certificate = _authority.Issue("client", TestAuthority.ForClients);
-            using var a = Open(certificate, _issuer.Token(Scope.Admin, "a"));
-            using var b = Open(certificate, _issuer.Token(Scope.Admin, "b"));
+            using var a = Open(certificate, _issuer.Token(Scope.Admin, "a", expires: TimeSpan.FromHours(2)));
+            using var b = Open(certificate, _issuer.Token(Scope.Admin, "b", expires: TimeSpan.FromHours(2)));
             var (mine, theirs) = (new VectorService.VectorServiceClient(a), new VectorService.VectorServiceClient(b));
             var maps = new MappingService.MappingServiceClient(b);
             var (reached, leaked, kept) = (new Endings(), 0, 0);
