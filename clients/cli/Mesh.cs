@@ -1,4 +1,5 @@
 using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 using LrtMesh.Client;
 using LrtMesh.V1;
@@ -133,16 +134,16 @@ internal sealed class Mesh : IAsyncDisposable
         }
     }
 
-    private static ModelRole RoleOf(string name, GrpcChannel channel) =>
+    private static ModelRole RoleOf(string name, CallInvoker channel) =>
         new(name, new ModelService.ModelServiceClient(channel), new ExtractionService.ExtractionServiceClient(channel));
 
-    private GrpcChannel Open(string address, MeshAccess? access)
+    private CallInvoker Open(string address, MeshAccess? access)
     {
         try
         {
             var channel = MeshChannel.Open(address, access);
             _channels.Add(channel);
-            return channel;
+            return channel.Intercept(new EndedWrites());
         }
         catch (ArgumentException e)
         {

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Grpc.Core;
+using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 using LrtMesh.V1;
 
@@ -25,11 +26,14 @@ public sealed class MeshClient : IDisposable
     {
         ArgumentNullException.ThrowIfNull(profile);
         _channels = [MeshChannel.Open(profile.Extraction, access), MeshChannel.Open(profile.Mapping, access), MeshChannel.Open(profile.Generation, access)];
-        ExtractionRole = new(new(_channels[0]), new(_channels[0]));
-        Mapping = new(_channels[1]);
-        Vectors = new(_channels[1]);
-        GenerationRole = new(new(_channels[2]), new(_channels[2]));
-        Generation = new(_channels[2]);
+        var (extraction, mapping, generation) = (Calls(_channels[0]), Calls(_channels[1]), Calls(_channels[2]));
+        ExtractionRole = new(new(extraction), new(extraction));
+        Mapping = new(mapping);
+        Vectors = new(mapping);
+        GenerationRole = new(new(generation), new(generation));
+        Generation = new(generation);
+
+        static CallInvoker Calls(GrpcChannel channel) => channel.Intercept(new EndedWrites());
     }
 
     /// <summary>The extraction role's models: the small ones.</summary>

@@ -7,6 +7,7 @@ using Grpc.Net.Client;
 using LrtMesh.Client;
 using LrtMesh.V1;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -89,6 +90,61 @@ public sealed class EndedCallTests : IAsyncLifetime
             Ct)));
         var seen = string.Join("; ", endings.Select(ending => $"{ending.Value} {ending.Key}"));
         Assert.True(seen == "500 expected", seen);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.Unavailable)]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    [InlineData(StatusCode.Cancelled)]
+    public async Task A_write_that_a_calls_end_overtakes_ends_as_the_call_does(StatusCode expected)
+    {
+        _answer = async context =>
+        {
+            var bytes = new byte[1 << 16];
+            for (var read = 0; read < 1 << 18; read += await context.Request.Body.ReadAsync(bytes, Ct))
+            {
+                // Some of it.
+            }
+
+            if (expected == StatusCode.Unavailable)
+            {
+                context.Features.Get<IConnectionLifetimeFeature>()!.Abort(); // as where its process is killed
+            }
+            else
+            {
+                await Task.Delay(Patience, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+            }
+        };
+        var address = _server.Urls.Single();
+        using var client = new MeshClient(new(address, address, address));
+        var endings = new ConcurrentDictionary<string, int>();
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(worker => Task.Run(
+            async () =>
+            {
+                var request = new ImportMapRequest { Chunk = new() { Data = Google.Protobuf.ByteString.CopyFrom(new byte[1 << 16]) } };
+                for (var call = 0; call < 25; call++)
+                {
+                    using var cancel = new CancellationTokenSource();
+                    var patience = TimeSpan.FromMilliseconds(20 + worker + call);
+                    if (expected == StatusCode.Cancelled)
+                    {
+                        cancel.CancelAfter(patience);
+                    }
+
+                    using var import = client.Mapping.ImportMap(deadline: DateTime.UtcNow + (expected == StatusCode.DeadlineExceeded ? patience : Patience), cancellationToken: cancel.Token);
+                    var error = await Record.ExceptionAsync(async () =>
+                    {
+                        while (true)
+                        {
+                            await import.RequestStream.WriteAsync(request, Ct);
+                        }
+                    });
+                    endings.AddOrUpdate((error as RpcException)?.StatusCode == expected ? "expected" : $"{error}", 1, (_, count) => count + 1);
+                }
+            },
+            Ct)));
+        var seen = string.Join("; ", endings.Select(ending => $"{ending.Value} {ending.Key}"));
+        Assert.True(seen == "200 expected", seen);
     }
 
     [Theory]
