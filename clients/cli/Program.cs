@@ -50,6 +50,7 @@ internal static class Program
         SweepCommand.Create(),
         BasisCommand.Create(),
         TransferCommand.Create(),
+        VersionsCommand.Create(),
         ExportCommand.Create(),
         ImportCommand.Create(),
         GenerateCommand.Create(),

@@ -47,8 +47,11 @@ internal sealed class AnswerStream(Core.Models.Generation generation, LoadedMode
     public static V1.AppliedSteering Proof(Core.Models.AppliedSteering applied) => new()
     {
         Vector = applied.Steering.Vector.Info.Name,
+        // What a map has just made of a stored vector has no version of its own.
+        VectorVersion = applied.Steering.Vector.Info is { Version: > 0 } stored ? stored.Version : applied.Steering.Vector.Info.Provenance?.SourceVectorVersion ?? 0,
         VectorDigest = applied.Steering.Vector.Info.Digest,
         MapDigest = applied.Steering.Vector.Info.Provenance?.MapDigest ?? "",
+        MapVersion = applied.Steering.Vector.Info.Provenance?.MapVersion ?? 0,
         Layer = (uint)applied.Steering.Layer,
         Positions = (uint)applied.Positions,
         MeanRelativeChange = applied.MeanRelativeChange,

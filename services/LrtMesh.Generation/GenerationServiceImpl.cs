@@ -101,8 +101,8 @@ internal sealed class GenerationServiceImpl(ModelRegistry models, StoreConnectio
     {
         var store = connection.Of(context);
         return new(
-            (name, field, cancellation) => store.Vectors.GetAsync(name, cancellation).NamedBy(field),
-            (name, field, cancellation) => store.Maps.GetAsync(name, cancellation).NamedBy(field),
+            (name, version, field, cancellation) => store.Vectors.GetAsync(name, version, cancellation).NamedBy(field),
+            (name, version, field, cancellation) => store.Maps.GetAsync(name, version, cancellation).NamedBy(field),
             _mapped,
             store.Tenant);
     }

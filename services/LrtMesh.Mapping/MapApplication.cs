@@ -12,14 +12,14 @@ namespace LrtMesh.Mapping;
 /// <summary>What maps do to rows, one message at a time or a stream of them, and how far rows lie from what a map was fitted on.</summary>
 internal static class MapApplication
 {
-    /// <summary>Finds a map, of a given digest where one is given.</summary>
+    /// <summary>Finds a map, of a given version and digest where they are given.</summary>
     /// <exception cref="LrtMeshException">NotFound; FailedPrecondition: it has another digest.</exception>
-    public static async Task<AffineMap> FindAsync(MapStore maps, string name, string digest, string field, CancellationToken cancellation)
+    public static async Task<AffineMap> FindAsync(MapStore maps, string name, ulong version, string digest, string field, CancellationToken cancellation)
     {
-        var map = await maps.GetAsync(name, cancellation).NamedBy(field);
+        var map = await maps.GetAsync(name, version, cancellation).NamedBy(field);
         return digest.Length == 0 || map.Info.Digest == digest
             ? map
-            : throw LrtMeshException.Mismatch($"{field}_digest", $"'{name}' is now version {map.Info.Version} with digest {map.Info.Digest}, not {digest}");
+            : throw LrtMeshException.Mismatch($"{field}_digest", $"version {map.Info.Version} of '{name}' has digest {map.Info.Digest}, not {digest}");
     }
 
     /// <summary>Maps the rows of one message.</summary>
@@ -83,7 +83,7 @@ internal static class MapApplication
         }
 
         var spec = requests.Current.Spec;
-        var map = await FindAsync(maps, spec.Map, spec.MapDigest, "spec.map", cancellation);
+        var map = await FindAsync(maps, spec.Map, spec.MapVersion, spec.MapDigest, "spec.map", cancellation);
 
         // 2.
         while (await requests.MoveNext(cancellation))
@@ -94,7 +94,7 @@ internal static class MapApplication
             }
 
             var (rows, distance) = Apply(map, requests.Current.Rows, spec.WithoutBias, "rows");
-            await responses.WriteAsync(new StreamMapResponse { Rows = rows, MapDigest = map.Info.Digest, Distance = distance }, cancellation);
+            await responses.WriteAsync(new StreamMapResponse { Rows = rows, MapDigest = map.Info.Digest, MapVersion = map.Info.Version, Distance = distance }, cancellation);
         }
     }
 }

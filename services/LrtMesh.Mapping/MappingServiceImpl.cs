@@ -59,12 +59,12 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task<GetMapResponse> GetMap(GetMapRequest request, ServerCallContext context) =>
-        new() { Map = (await connection.Of(context).Maps.GetAsync(request.Name, context.CancellationToken)).Info };
+        new() { Map = (await connection.Of(context).Maps.GetAsync(request.Name, request.Version, context.CancellationToken)).Info };
 
     /// <inheritdoc/>
     public override async Task<ListMapsResponse> ListMaps(ListMapsRequest request, ServerCallContext context)
     {
-        var page = await connection.Of(context).Maps.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Maps.PageAsync(request.Prefix, request.PageSize, request.PageToken, request.VersionsOf, context.CancellationToken);
         foreach (var map in page.Items)
         {
             map.Metrics?.R2PerDimension.Clear(); // a page of wide maps would not fit a message
@@ -82,12 +82,12 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task<GetBasisResponse> GetBasis(GetBasisRequest request, ServerCallContext context) =>
-        new() { Basis = (await connection.Of(context).Bases.GetAsync(request.Name, context.CancellationToken)).Info };
+        new() { Basis = (await connection.Of(context).Bases.GetAsync(request.Name, request.Version, context.CancellationToken)).Info };
 
     /// <inheritdoc/>
     public override async Task<ListBasesResponse> ListBases(ListBasesRequest request, ServerCallContext context)
     {
-        var page = await connection.Of(context).Bases.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Bases.PageAsync(request.Prefix, request.PageSize, request.PageToken, request.VersionsOf, context.CancellationToken);
         return new ListBasesResponse { Bases = { page.Items }, NextPageToken = page.NextToken };
     }
 
@@ -105,7 +105,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Name(request.Basis, "basis");
         check.Name(request.Map, "map");
         check.Throw();
-        var basis = await connection.Of(context).Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis");
+        var basis = await connection.Of(context).Bases.GetAsync(request.Basis, request.BasisVersion, context.CancellationToken).NamedBy("basis");
         var map = await connection.Of(context).Maps.PutAsync(basis.Between(request.Map, request.SourceModel, request.TargetModel), context.CancellationToken);
         return new CreateBasisMapResponse { Map = map.Info };
     }
@@ -113,9 +113,9 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task<ApplyMapResponse> ApplyMap(ApplyMapRequest request, ServerCallContext context)
     {
-        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
+        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapVersion, request.MapDigest, "map", context.CancellationToken);
         var (rows, distance) = MapApplication.Apply(map, request.Rows, request.WithoutBias, "rows");
-        return new ApplyMapResponse { Rows = rows, MapDigest = map.Info.Digest, Distance = distance };
+        return new ApplyMapResponse { Rows = rows, MapDigest = map.Info.Digest, MapVersion = map.Info.Version, Distance = distance };
     }
 
     /// <inheritdoc/>
@@ -138,7 +138,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task ExportMap(ExportMapRequest request, IServerStreamWriter<ExportMapResponse> responseStream, ServerCallContext context) =>
-        await MapTransport.SendAsync(await connection.Of(context).Maps.GetAsync(request.Map, context.CancellationToken).NamedBy("map"), responseStream, context.CancellationToken);
+        await MapTransport.SendAsync(await connection.Of(context).Maps.GetAsync(request.Map, request.MapVersion, context.CancellationToken).NamedBy("map"), responseStream, context.CancellationToken);
 
     /// <inheritdoc/>
     public override async Task<ImportMapResponse> ImportMap(IAsyncStreamReader<ImportMapRequest> requestStream, ServerCallContext context)
@@ -149,7 +149,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
 
     /// <inheritdoc/>
     public override async Task ExportBasis(ExportBasisRequest request, IServerStreamWriter<ExportBasisResponse> responseStream, ServerCallContext context) =>
-        await BasisTransport.SendAsync(await connection.Of(context).Bases.GetAsync(request.Basis, context.CancellationToken).NamedBy("basis"), responseStream, context.CancellationToken);
+        await BasisTransport.SendAsync(await connection.Of(context).Bases.GetAsync(request.Basis, request.BasisVersion, context.CancellationToken).NamedBy("basis"), responseStream, context.CancellationToken);
 
     /// <inheritdoc/>
     public override async Task<ImportBasisResponse> ImportBasis(IAsyncStreamReader<ImportBasisRequest> requestStream, ServerCallContext context)
@@ -166,8 +166,8 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
         check.Name(request.Map, "map");
         check.Name(request.Name, "name");
         check.Throw();
-        var vector = await connection.Of(context).Vectors.GetAsync(request.Vector, context.CancellationToken).NamedBy("vector");
-        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapDigest, "map", context.CancellationToken);
+        var vector = await connection.Of(context).Vectors.GetAsync(request.Vector, request.VectorVersion, context.CancellationToken).NamedBy("vector");
+        var map = await MapApplication.FindAsync(connection.Of(context).Maps, request.Map, request.MapVersion, request.MapDigest, "map", context.CancellationToken);
         var mapped = MappedVector.Create(vector, map, request.Name, request.AddBias, "vector");
         return new TransferVectorResponse
         {

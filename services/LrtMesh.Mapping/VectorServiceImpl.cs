@@ -42,14 +42,14 @@ internal sealed class VectorServiceImpl(StoreConnection connection) : VectorServ
     /// <inheritdoc/>
     public override async Task<GetVectorResponse> GetVector(GetVectorRequest request, ServerCallContext context)
     {
-        var vector = await connection.Of(context).Vectors.GetAsync(request.Name, context.CancellationToken);
+        var vector = await connection.Of(context).Vectors.GetAsync(request.Name, request.Version, context.CancellationToken);
         return new GetVectorResponse { Vector = vector.Info, Elements = TensorCodec.Encode(vector.Elements, vector.Elements.Length) };
     }
 
     /// <inheritdoc/>
     public override async Task<ListVectorsResponse> ListVectors(ListVectorsRequest request, ServerCallContext context)
     {
-        var page = await connection.Of(context).Vectors.ListAsync(request.Prefix, RequestCheck.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+        var page = await connection.Of(context).Vectors.PageAsync(request.Prefix, request.PageSize, request.PageToken, request.VersionsOf, context.CancellationToken);
         return new ListVectorsResponse { Vectors = { page.Items }, NextPageToken = page.NextToken };
     }
 

@@ -7,7 +7,7 @@ namespace LrtMesh.ServiceDefaults;
 /// <summary>A role's settings of its store.</summary>
 public static class StoreSettings
 {
-    /// <summary>Reads <c>redis</c>, <c>redis-password-file</c>, <c>redis-ca</c>, <c>redis-cert</c>, <c>redis-key</c> and <c>redis-wait-replicas</c>.</summary>
+    /// <summary>Reads <c>redis</c>, <c>redis-password-file</c>, <c>redis-ca</c>, <c>redis-cert</c>, <c>redis-key</c>, <c>redis-wait-replicas</c> and <c>redis-keep-versions</c>.</summary>
     /// <param name="settings">The settings; what is wrong is noted there.</param>
     public static StoreOptions Store(this RoleSettings settings)
     {
@@ -25,6 +25,7 @@ public static class StoreSettings
             CertificateFile = certificate?.Certificate,
             KeyFile = certificate?.Key,
             WaitReplicas = wait,
+            KeepVersions = settings.Seconds("redis-keep-versions", TimeSpan.FromDays(1)),
         };
     }
 }

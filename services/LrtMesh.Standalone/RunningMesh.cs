@@ -1,3 +1,4 @@
+using LrtMesh.Core.Store;
 using LrtMesh.Extraction;
 using LrtMesh.Generation;
 using LrtMesh.Mapping;
@@ -39,8 +40,8 @@ public sealed class RunningMesh : IAsyncDisposable
         var mesh = new RunningMesh();
         try
         {
-            var redis = options.Redis ?? mesh.StartStore(options.DataFolder);
-            mesh.Store = options.Redis is null ? $"garnet {redis}" : $"redis {redis}";
+            var redis = new StoreOptions(options.Redis ?? mesh.StartStore(options.DataFolder)) { KeepVersions = options.KeepVersions };
+            mesh.Store = options.Redis is null ? $"garnet {redis.Redis}" : $"redis {redis.Redis}";
             if (options.Role is null or MeshRole.Extraction)
             {
                 mesh.Extraction = ExtractionRole.Build(new() { Redis = redis, Port = options.ExtractionPort, Models = options.ExtractionModels, ModelRoot = options.ModelRoot, Dtype = options.Dtype, Device = options.Device });

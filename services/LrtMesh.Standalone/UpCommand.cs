@@ -26,6 +26,13 @@ internal static class UpCommand
 
     private static readonly Option<string?> Redis = new("--redis") { Description = "Keep vectors and maps in this Redis, HOST:PORT, instead of the embedded store." };
 
+    private static readonly Option<int> KeepVersions = new("--keep-versions")
+    {
+        Description = "Seconds that a version of a vector or a map stays readable once another has replaced it, the last eight at most; 0: none is kept.",
+        HelpName = "SECONDS",
+        DefaultValueFactory = _ => (int)TimeSpan.FromDays(1).TotalSeconds,
+    };
+
     private static readonly Option<MeshRole?> Role = new("--role")
     {
         Description = "Run this role alone and add its address to the profile; needs --redis. Three such processes make one mesh.",
@@ -98,7 +105,7 @@ internal static class UpCommand
     {
         var command = new Command("up", "Run a mesh: extraction, mapping and generation over gRPC on this machine, with an embedded store, until Ctrl+C.")
         {
-            DataDir, Profile, ParentPid, Redis, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Device, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot, ModelRoot,
+            DataDir, Profile, ParentPid, Redis, KeepVersions, Role, ExtractionPort, MappingPort, GenerationPort, ExtractionModel, GenerationModel, Dtype, Device, KvCacheBytes, PrefixCacheBytes, Deterministic, Endpoints, TextRoot, ModelRoot,
         };
         command.SetAction(RunAsync);
         return command;
@@ -141,6 +148,7 @@ internal static class UpCommand
         {
             DataFolder = parsed.GetValue(DataDir)!.FullName,
             Redis = parsed.GetValue(Redis),
+            KeepVersions = TimeSpan.FromSeconds(parsed.GetValue(KeepVersions)),
             Role = parsed.GetValue(Role),
             ExtractionPort = parsed.GetValue(ExtractionPort),
             MappingPort = parsed.GetValue(MappingPort),

@@ -26,6 +26,9 @@ public sealed record UpOptions
     /// <summary>The store as HOST:PORT; null: embedded.</summary>
     public string? Redis { get; init; }
 
+    /// <summary>How long a version of a vector or a map stays readable once another has replaced it; 0 keeps none.</summary>
+    public TimeSpan KeepVersions { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>The role to run; null: all of them.</summary>
     public MeshRole? Role { get; init; }
 
@@ -70,6 +73,11 @@ public sealed record UpOptions
         if (Role is not null && Redis is null)
         {
             wrong.Add(new("--redis", "is needed with --role: roles in processes of their own share one store, such as --redis 127.0.0.1:6379"));
+        }
+
+        if (KeepVersions < TimeSpan.Zero)
+        {
+            wrong.Add(new("--keep-versions", $"must be 0 or more, not {KeepVersions.TotalSeconds}"));
         }
 
         foreach (var (name, folder) in new[] { ("--text-root", TextRoot), ("--model-root", ModelRoot) })

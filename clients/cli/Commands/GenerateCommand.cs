@@ -101,7 +101,7 @@ internal static class GenerateCommand
 
         foreach (var applied in answers[0].Finished!.Steering)
         {
-            string origin = applied.MapDigest.Length > 0 ? $"by map {Inputs.Short(applied.MapDigest)}" : "not mapped";
+            string origin = applied.MapDigest.Length > 0 ? $"version {applied.VectorVersion}, by map {Inputs.Short(applied.MapDigest)}" : $"version {applied.VectorVersion}, not mapped";
             run.Terminal.Note($"steered by {applied.Vector} ({origin}): layer {applied.Layer}, {applied.Positions} positions, mean ‖Δ‖/‖h‖ {applied.MeanRelativeChange:0.000}");
         }
 
@@ -146,7 +146,7 @@ internal static class GenerateCommand
             Finished.GeneratedTokens,
             TokenIds = _ids,
             Logprobs = _logprobs.Count == 0 ? null : _logprobs.Select(token => new { token.Logprob, Top = token.Top.Select(likely => new { likely.TokenId, likely.Logprob }) }),
-            Steering = Finished.Steering.Select(applied => new { applied.Vector, applied.VectorDigest, applied.MapDigest, applied.Layer, applied.Positions, applied.MeanRelativeChange }),
+            Steering = Finished.Steering.Select(applied => new { applied.Vector, applied.VectorVersion, applied.VectorDigest, applied.MapVersion, applied.MapDigest, applied.Layer, applied.Positions, applied.MeanRelativeChange }),
         };
     }
 

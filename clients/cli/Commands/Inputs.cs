@@ -45,6 +45,14 @@ internal static class Inputs
         return option;
     }
 
+    /// <summary>A version of what another option names; 0, where it is not given: the newest.</summary>
+    /// <param name="of">The option that names it.</param>
+    public static Option<ulong> VersionOf(string of) => new($"{of}-version")
+    {
+        Description = $"Version of {of} to take instead of the newest; those that were replaced stay for a time: lrtmesh versions.",
+        HelpName = "N",
+    };
+
     /// <summary>A vector and its coefficient: NAME:COEFFICIENT.</summary>
     public static (string Vector, double Coefficient)? ParseSteer(string text)
     {

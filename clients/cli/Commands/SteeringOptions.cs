@@ -9,6 +9,8 @@ internal static class SteeringOptions
 {
     private static readonly Option<string?> VectorName = new("--vector") { Description = "Steer with this vector.", HelpName = "VECTOR" };
 
+    private static readonly Option<ulong> VectorVersion = Inputs.VersionOf("--vector");
+
     private static readonly Option<double?> Coefficient = new("--coefficient") { Description = "How strongly; negative steers the other way.", HelpName = "C" };
 
     private static readonly Option<string[]> Steer = new("--steer") { Description = "Another vector and its coefficient; may be repeated, effects add up.", HelpName = "VECTOR:C" };
@@ -18,6 +20,8 @@ internal static class SteeringOptions
     private static readonly Option<string[]> Clamp = new("--clamp") { Description = "Set the hidden states' projection on this vector to C; may be repeated.", HelpName = "VECTOR:C" };
 
     private static readonly Option<string?> Map = new("--map") { Description = "The vectors are a small model's: carry them over by this map.", HelpName = "MAP" };
+
+    private static readonly Option<ulong> MapVersion = Inputs.VersionOf("--map");
 
     private static readonly Option<string> Unit = Inputs.Choice("--unit", "What a coefficient multiplies: the vector divided by its length, or the vector as stored.", "unit", "raw");
 
@@ -37,7 +41,7 @@ internal static class SteeringOptions
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<Option> All { get; } =
-        [VectorName, Coefficient, Steer, Ablate, Clamp, Map, Unit, Layer, Positions, Range, PreserveNorm, Schedule, If, AtPrompt];
+        [VectorName, VectorVersion, Coefficient, Steer, Ablate, Clamp, Map, MapVersion, Unit, Layer, Positions, Range, PreserveNorm, Schedule, If, AtPrompt];
 
     /// <summary>Says what of a command line is not as it should be.</summary>
     public static void Validate(System.CommandLine.Parsing.CommandResult result)
@@ -45,6 +49,14 @@ internal static class SteeringOptions
         if (result.GetValue(VectorName) is null != result.GetValue(Coefficient) is null)
         {
             result.AddError("--vector and --coefficient belong together: --vector cheerful --coefficient 6.");
+        }
+
+        foreach (var (version, named) in new[] { (VectorVersion, VectorName), (MapVersion, Map) })
+        {
+            if (result.GetValue(version) > 0 && result.GetValue(named) is null)
+            {
+                result.AddError($"{version.Name} belongs to {named.Name}.");
+            }
         }
 
         foreach (var option in new[] { Steer, Clamp })
@@ -76,7 +88,9 @@ internal static class SteeringOptions
     {
         if (run.Parse.GetValue(VectorName) is { } named)
         {
-            yield return Of(run, named, run.Parse.GetValue(Coefficient)!.Value, SteeringOperator.Add);
+            var steering = Of(run, named, run.Parse.GetValue(Coefficient)!.Value, SteeringOperator.Add);
+            steering.VectorVersion = run.Get(VectorVersion);
+            yield return steering;
         }
 
         foreach (string steer in run.Parse.GetValue(Steer) ?? [])
@@ -104,6 +118,7 @@ internal static class SteeringOptions
         {
             Vector = vector,
             Map = run.Parse.GetValue(Map) ?? "",
+            MapVersion = run.Get(MapVersion),
             Operator = steeringOperator,
             Coefficient = coefficient,
             Unit = run.Get(Unit) == "raw" && !ablates ? CoefficientUnit.RawVector : CoefficientUnit.UnitVector,

@@ -28,6 +28,16 @@ internal static class SteeringCheck
             yield return new($"{path}.given", "must not come with vector or map: it is a vector of this model");
         }
 
+        if (steering.Vector.Length == 0 && steering.VectorVersion > 0)
+        {
+            yield return new($"{path}.vector_version", "must be 0 where no stored vector is named");
+        }
+
+        if (steering.Map.Length == 0 && steering.MapVersion > 0)
+        {
+            yield return new($"{path}.map_version", "must be 0 where no map is named");
+        }
+
         if (steering.Given is not null && !steering.HasLayer)
         {
             yield return new($"{path}.layer", "must be set for a given vector, which has no layer of its own");

@@ -83,7 +83,7 @@ public sealed class SteeringPlan
     private static async Task<PlannedCondition> PlanAsync(
         SteeringCondition condition, int steered, string field, Model model, VectorSource vectors, CancellationToken cancellation)
     {
-        var probe = await vectors.FindAsync(condition.Probe, $"{field}.probe", model, cancellation);
+        var probe = await vectors.FindAsync(condition.Probe, condition.ProbeVersion, $"{field}.probe", model, cancellation);
         var layer = condition.HasLayer ? (int)condition.Layer : (int)probe.Info.Layer;
         if (layer > steered)
         {

@@ -6,9 +6,10 @@ namespace LrtMesh.Core.Steering;
 
 /// <summary>Reads a stored record on behalf of a request.</summary>
 /// <param name="name">Its name.</param>
+/// <param name="version">Its version; 0: the newest.</param>
 /// <param name="field">Proto path of the field that names it, for errors.</param>
 /// <param name="cancellation">Ends the reading.</param>
-public delegate Task<T> ReadRecord<T>(string name, string field, CancellationToken cancellation);
+public delegate Task<T> ReadRecord<T>(string name, ulong version, string field, CancellationToken cancellation);
 
 /// <summary>
 /// Where the vectors of a request come from: the store, a map of a stored one, or the request itself.
@@ -21,8 +22,8 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
 {
     /// <summary>No store: every vector is given.</summary>
     public static VectorSource Given { get; } = new(
-        (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no vector '{name}'"),
-        (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
+        (name, _, field, _) => throw LrtMeshException.NotFound(field, $"there is no vector '{name}'"),
+        (name, _, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
         new MappedVectors());
 
     /// <summary>The vector of a steering, as one of the model.</summary>
@@ -36,11 +37,11 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
 
         if (steering.Map.Length == 0)
         {
-            return await FindAsync(steering.Vector, $"{field}.vector", model, cancellation);
+            return await FindAsync(steering.Vector, steering.VectorVersion, $"{field}.vector", model, cancellation);
         }
 
-        var vector = await vectors(steering.Vector, $"{field}.vector", cancellation);
-        var map = await maps(steering.Map, $"{field}.map", cancellation);
+        var vector = await vectors(steering.Vector, steering.VectorVersion, $"{field}.vector", cancellation);
+        var map = await maps(steering.Map, steering.MapVersion, $"{field}.map", cancellation);
         var carried = mapped.Of(tenant, vector, map, $"{field}.vector");
         CheckFits(carried.Info, $"{field}.map", model, $"what '{steering.Map}' makes of it");
         return carried;
@@ -48,9 +49,9 @@ public sealed class VectorSource(ReadRecord<SteeringVector> vectors, ReadRecord<
 
     /// <summary>A stored vector of the model.</summary>
     /// <exception cref="LrtMeshException">NotFound; FailedPrecondition: of another model.</exception>
-    public async Task<SteeringVector> FindAsync(string name, string field, Model model, CancellationToken cancellation)
+    public async Task<SteeringVector> FindAsync(string name, ulong version, string field, Model model, CancellationToken cancellation)
     {
-        var vector = await vectors(name, field, cancellation);
+        var vector = await vectors(name, version, field, cancellation);
         CheckFits(vector.Info, field, model, $"'{name}'");
         return vector;
     }

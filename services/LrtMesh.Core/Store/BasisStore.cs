@@ -6,14 +6,16 @@ namespace LrtMesh.Core.Store;
 /// <summary>Shared bases in Redis.</summary>
 public sealed class BasisStore : RecordStore<V1.SharedBasis, StoredBasis>
 {
-    internal BasisStore(RedisLink link, TenantKeys keys, RecordCache<StoredBasis> cache)
-        : base(link, keys, "basis", cache)
+    internal BasisStore(RedisLink link, TenantKeys keys, TimeSpan keepVersions, RecordCache<StoredBasis> cache)
+        : base(link, keys, "basis", keepVersions, cache)
     {
     }
 
     private protected override V1.SharedBasis InfoOf(StoredBasis record) => record.Info;
 
     private protected override string NameOf(V1.SharedBasis info) => info.Name;
+
+    private protected override ulong VersionOf(V1.SharedBasis info) => info.Version;
 
     private protected override float[][] ArraysOf(StoredBasis record) => [.. record.Basis.Models.SelectMany(StoredBasis.Arrays)];
 

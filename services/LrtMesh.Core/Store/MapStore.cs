@@ -6,14 +6,16 @@ namespace LrtMesh.Core.Store;
 /// <summary>Affine maps in Redis.</summary>
 public sealed class MapStore : RecordStore<V1.AffineMap, AffineMap>
 {
-    internal MapStore(RedisLink link, TenantKeys keys, RecordCache<AffineMap> cache)
-        : base(link, keys, "map", cache)
+    internal MapStore(RedisLink link, TenantKeys keys, TimeSpan keepVersions, RecordCache<AffineMap> cache)
+        : base(link, keys, "map", keepVersions, cache)
     {
     }
 
     private protected override V1.AffineMap InfoOf(AffineMap record) => record.Info;
 
     private protected override string NameOf(V1.AffineMap info) => info.Name;
+
+    private protected override ulong VersionOf(V1.AffineMap info) => info.Version;
 
     private protected override float[][] ArraysOf(AffineMap record) => [record.A, record.B, .. record.Region?.Arrays() ?? []];
 

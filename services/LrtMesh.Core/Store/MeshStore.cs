@@ -6,12 +6,14 @@ namespace LrtMesh.Core.Store;
 public sealed partial class MeshStore : TenantStore, IAsyncDisposable
 {
     private readonly RedisLink _link;
+    private readonly TimeSpan _keepVersions;
     private readonly RecordCaches _caches;
 
-    private MeshStore(RedisLink link, RecordCaches caches, string durability)
-        : base(link, new TenantKeys(""), caches)
+    private MeshStore(RedisLink link, TimeSpan keepVersions, RecordCaches caches, string durability)
+        : base(link, new TenantKeys(""), keepVersions, caches)
     {
         _link = link;
+        _keepVersions = keepVersions;
         _caches = caches;
         Durability = durability;
     }
@@ -37,7 +39,7 @@ public sealed partial class MeshStore : TenantStore, IAsyncDisposable
                 LogEviction(logger, policy);
             }
 
-            return new MeshStore(link, new RecordCaches(), promises.Durability);
+            return new MeshStore(link, options.KeepVersions, new RecordCaches(), promises.Durability);
         }
         catch
         {
@@ -57,7 +59,7 @@ public sealed partial class MeshStore : TenantStore, IAsyncDisposable
         }
 
         RecordName.Check(tenant, "tenant");
-        return Of(_link, new TenantKeys(tenant), _caches);
+        return Of(_link, new TenantKeys(tenant), _keepVersions, _caches);
     }
 
     /// <summary>Jobs of all tenants for a worker, oldest first, as they come to be free; goes on until it is stopped.</summary>

@@ -13,14 +13,15 @@ namespace LrtMesh.Core.Store;
 /// <param name="Info">Description, as protobuf bytes.</param>
 /// <param name="Length">Bytes of payload.</param>
 /// <param name="PayloadDigest">SHA-256 of the payload.</param>
-internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, long Length, string PayloadDigest)
+/// <param name="Older">The versions before it that are kept for a time, oldest first.</param>
+internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, long Length, string PayloadDigest, IReadOnlyList<OlderVersion> Older)
 {
     /// <summary>Version of the layout described here.</summary>
     public const int Schema = 1;
 
     /// <summary>The fields that are read, in the order that <see cref="Parse"/> takes them.</summary>
     public static readonly RedisValue[] Fields =
-        ["schema", "write", "version", "info", "info_digest", "length", "pieces", "payload_digest"];
+        ["schema", "write", "version", "info", "info_digest", "length", "pieces", "payload_digest", "older"];
 
     /// <summary>The hash that is written.</summary>
     public HashEntry[] Entries() =>
@@ -33,6 +34,7 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         new("length", Length),
         new("pieces", Payload.PiecesOf(Length)),
         new("payload_digest", PayloadDigest),
+        new("older", OlderVersion.Note(Older)),
     ];
 
     /// <summary>Reads a header whose fields hold together.</summary>
@@ -50,7 +52,7 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         {
             fault = $"its schema version is {schema}, which never was"; // a newer one is refused before
         }
-        else if (values.Any(value => value.IsNull) || !ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out _)
+        else if (values[..^1].Any(value => value.IsNull) || !ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out _)
             || !Guid.TryParseExact(values[1], "N", out _))
         {
             fault = "a field of its header is missing or unreadable";
@@ -67,7 +69,7 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         else
         {
             return new RecordHeader(
-                values[1]!, ulong.Parse((string)values[2]!, CultureInfo.InvariantCulture), (byte[])values[3]!, length, values[7]!);
+                values[1]!, ulong.Parse((string)values[2]!, CultureInfo.InvariantCulture), (byte[])values[3]!, length, values[7]!, OlderOf(values) ?? []);
         }
 
         return null;
@@ -87,9 +89,16 @@ internal sealed record RecordHeader(string Write, ulong Version, byte[] Info, lo
         }
     }
 
-    /// <summary>Version that a replacement counts up from, also where the header is damaged; 0 if there is none.</summary>
+    /// <summary>Its version, also where the header is damaged; 0 if there is none.</summary>
     public static ulong VersionOf(RedisValue[] values) =>
         ulong.TryParse((string?)values[2], CultureInfo.InvariantCulture, out var version) ? version : 0;
+
+    /// <summary>Version of what replaces it: above all that are there, also where the header is damaged.</summary>
+    public static ulong NextVersionOf(RedisValue[] values) =>
+        (OlderOf(values) ?? []).Select(older => older.Version).Append(VersionOf(values)).Max() + 1;
+
+    /// <summary>The versions before it that are kept, also where the header is damaged; null if they cannot be read.</summary>
+    public static IReadOnlyList<OlderVersion>? OlderOf(RedisValue[] values) => OlderVersion.Parse(values[8]);
 
     /// <summary>Pieces that go when the header does, also where it is damaged.</summary>
     public static int PiecesOf(RedisValue[] values) =>

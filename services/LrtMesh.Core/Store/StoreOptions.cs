@@ -19,6 +19,9 @@ public sealed record StoreOptions(string Redis)
     /// <summary>Replicas that must have a write before it is acknowledged; default is 0: the primary's word is enough.</summary>
     public int WaitReplicas { get; init; }
 
+    /// <summary>How long a version of a record stays readable once another has replaced it; default is a day, 0 keeps none.</summary>
+    public TimeSpan KeepVersions { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>A store that <see cref="Redis"/> says all of.</summary>
     public static implicit operator StoreOptions(string redis) => new(redis);
 

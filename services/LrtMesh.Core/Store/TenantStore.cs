@@ -3,12 +3,12 @@ namespace LrtMesh.Core.Store;
 /// <summary>What one tenant has in the store. Nothing of another's can be named here: it is not there.</summary>
 public class TenantStore
 {
-    private protected TenantStore(RedisLink link, TenantKeys keys, RecordCaches caches)
+    private protected TenantStore(RedisLink link, TenantKeys keys, TimeSpan keepVersions, RecordCaches caches)
     {
         Tenant = keys.Tenant;
-        Vectors = new VectorStore(link, keys, caches.Vectors);
-        Maps = new MapStore(link, keys, caches.Maps);
-        Bases = new BasisStore(link, keys, caches.Bases);
+        Vectors = new VectorStore(link, keys, keepVersions, caches.Vectors);
+        Maps = new MapStore(link, keys, keepVersions, caches.Maps);
+        Bases = new BasisStore(link, keys, keepVersions, caches.Bases);
         Jobs = new JobStore(link, keys);
     }
 
@@ -28,5 +28,5 @@ public class TenantStore
     public JobStore Jobs { get; }
 
     /// <summary>The same of another tenant.</summary>
-    internal static TenantStore Of(RedisLink link, TenantKeys keys, RecordCaches caches) => new(link, keys, caches);
+    internal static TenantStore Of(RedisLink link, TenantKeys keys, TimeSpan keepVersions, RecordCaches caches) => new(link, keys, keepVersions, caches);
 }

@@ -6,14 +6,16 @@ namespace LrtMesh.Core.Store;
 /// <summary>Steering vectors in Redis.</summary>
 public sealed class VectorStore : RecordStore<V1.Vector, SteeringVector>
 {
-    internal VectorStore(RedisLink link, TenantKeys keys, RecordCache<SteeringVector> cache)
-        : base(link, keys, "vector", cache)
+    internal VectorStore(RedisLink link, TenantKeys keys, TimeSpan keepVersions, RecordCache<SteeringVector> cache)
+        : base(link, keys, "vector", keepVersions, cache)
     {
     }
 
     private protected override V1.Vector InfoOf(SteeringVector record) => record.Info;
 
     private protected override string NameOf(V1.Vector info) => info.Name;
+
+    private protected override ulong VersionOf(V1.Vector info) => info.Version;
 
     private protected override float[][] ArraysOf(SteeringVector record) => [record.Elements];
 

@@ -149,13 +149,13 @@ internal static class DecodeBench
             Vector = $"{layer}", Operator = SteeringOperator.Add, Coefficient = 0.1, Unit = CoefficientUnit.UnitVector,
         }).ToArray();
         var vectors = new VectorSource(
-            (name, _, _) =>
+            (name, _, _, _) =>
             {
                 var random = new Random((seed * 1000) + int.Parse(name, CultureInfo.InvariantCulture));
                 var elements = Enumerable.Range(0, config.Width).Select(_ => (float)(random.NextDouble() - 0.5)).ToArray();
                 return Task.FromResult(SteeringVector.Create(new Vector { Name = name, Model = Name, Layer = uint.Parse(name, CultureInfo.InvariantCulture) }, elements));
             },
-            (name, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
+            (name, _, field, _) => throw LrtMeshException.NotFound(field, $"there is no map '{name}'"),
             new MappedVectors());
         return SteeringPlan.ResolveAsync(steerings, "steering", model, config.Context, vectors, CancellationToken.None).GetAwaiter().GetResult();
     }

@@ -7,5 +7,5 @@ internal static class Vectors
 {
     /// <summary>One vector under every name, and no map.</summary>
     public static VectorSource Always(SteeringVector vector) =>
-        new((_, _, _) => Task.FromResult(vector), (name, field, _) => throw LrtMeshException.NotFound(field, name), new MappedVectors());
+        new((_, _, _, _) => Task.FromResult(vector), (name, _, field, _) => throw LrtMeshException.NotFound(field, name), new MappedVectors());
 }

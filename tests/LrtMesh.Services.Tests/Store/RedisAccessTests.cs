@@ -46,6 +46,8 @@ public sealed class RedisAccessTests : IAsyncLifetime
 
         await store.Vectors.PutAsync(StoreSamples.Vector("v"), Ct);
         await store.Maps.PutAsync(StoreSamples.Map("m", 1, 600, 2000), Ct);
+        await store.Maps.PutAsync(StoreSamples.Map("m", 2), Ct);
+        Assert.Equal(StoreSamples.Map("m", 1, 600, 2000).Info.Digest, (await store.Maps.GetAsync("m", 1, Ct)).Info.Digest);
         await store.Maps.DeleteAsync("m", Ct);
         await using var other = await ConnectAsync(new StoreOptions($"{server.Address},user=lrtmesh") { PasswordFile = file });
         Assert.Equal(StoreSamples.Vector("v").Elements, (await other.Vectors.GetAsync("v", Ct)).Elements);
@@ -159,10 +161,10 @@ public sealed class RedisAccessTests : IAsyncLifetime
     public void A_role_s_settings_say_how_its_store_is_reached()
     {
         var options = ModelRoleOptions.From(new RoleSettings(
-            ["--models", "a=/a", "--redis", "redis:6380,user=u", "--redis-password-file", "/p", "--redis-ca", "/ca", "--redis-cert", "/c", "--redis-key", "/k", "--redis-wait-replicas", "2"], new Dictionary<string, string>()));
-        Assert.Equal(new StoreOptions("redis:6380,user=u") { PasswordFile = "/p", CaFile = "/ca", CertificateFile = "/c", KeyFile = "/k", WaitReplicas = 2 }, options.Redis);
-        var error = Assert.Throws<LrtMeshException>(() => ModelRoleOptions.From(new RoleSettings(["--models", "a=/a", "--redis", "redis:6380", "--redis-cert", "/c", "--redis-wait-replicas", "-1"], new Dictionary<string, string>())));
-        Assert.Equal(["--redis-wait-replicas", "--redis-key"], error.Violations.Select(violation => violation.Field));
+            ["--models", "a=/a", "--redis", "redis:6380,user=u", "--redis-password-file", "/p", "--redis-ca", "/ca", "--redis-cert", "/c", "--redis-key", "/k", "--redis-wait-replicas", "2", "--redis-keep-versions", "3600"], new Dictionary<string, string>()));
+        Assert.Equal(new StoreOptions("redis:6380,user=u") { PasswordFile = "/p", CaFile = "/ca", CertificateFile = "/c", KeyFile = "/k", WaitReplicas = 2, KeepVersions = TimeSpan.FromHours(1) }, options.Redis);
+        var error = Assert.Throws<LrtMeshException>(() => ModelRoleOptions.From(new RoleSettings(["--models", "a=/a", "--redis", "redis:6380", "--redis-cert", "/c", "--redis-wait-replicas", "-1", "--redis-keep-versions", "a day"], new Dictionary<string, string>())));
+        Assert.Equal(["--redis-wait-replicas", "--redis-key", "--redis-keep-versions"], error.Violations.Select(violation => violation.Field));
     }
 
     private async Task<MeshStore> ConnectAsync(StoreOptions options)

@@ -19,3 +19,7 @@ public sealed class RedisOutageTests(StoreFixture<RedisServerProcess> fixture) :
 public sealed class GarnetTenantTests(StoreFixture<EmbeddedStoreProcess> fixture) : TenantSuite<EmbeddedStoreProcess>(fixture);
 
 public sealed class RedisTenantTests(StoreFixture<RedisServerProcess> fixture) : TenantSuite<RedisServerProcess>(fixture);
+
+public sealed class GarnetVersionTests(StoreFixture<EmbeddedStoreProcess> fixture) : VersionSuite<EmbeddedStoreProcess>(fixture);
+
+public sealed class RedisVersionTests(StoreFixture<RedisServerProcess> fixture) : VersionSuite<RedisServerProcess>(fixture);

@@ -1,6 +1,7 @@
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
 using Microsoft.Extensions.Logging.Abstractions;
+using StackExchange.Redis;
 using Xunit;
 
 namespace LrtMesh.TestKit.Stores;
@@ -38,6 +39,29 @@ public abstract class MeshStoreSuite<TServer>(StoreFixture<TServer> fixture) : I
     /// <summary>Another client, with a memory of its own.</summary>
     protected static Task<MeshStore> ConnectAsync(StoreServer server) =>
         MeshStore.ConnectAsync(server.Address, NullLogger<MeshStore>.Instance, Ct);
+
+    /// <summary>Another client, which keeps older versions so long.</summary>
+    protected static Task<MeshStore> ConnectAsync(StoreServer server, TimeSpan keepVersions) =>
+        MeshStore.ConnectAsync(new StoreOptions(server.Address) { KeepVersions = keepVersions }, NullLogger<MeshStore>.Instance, Ct);
+
+    /// <summary>The server without LrtMesh's client before it.</summary>
+    protected async Task<IDatabase> RawAsync() => (await ConnectionMultiplexer.ConnectAsync(Server.Address)).GetDatabase();
+
+    /// <summary>Where the header of a record's newest version lies.</summary>
+    protected static string HeaderKey(string kind, string name) => $"lrtmesh:{kind}:{{{name}}}";
+
+    /// <summary>Keys that belong to a record, without that of its newest version's header.</summary>
+    protected async Task<string[]> KeysAsync(string kind, string name)
+    {
+        var database = await RawAsync();
+        var keys = new List<string>();
+        await foreach (var key in database.Multiplexer.GetServers()[0].KeysAsync(pattern: $"{HeaderKey(kind, name)}:*", pageSize: 1000))
+        {
+            keys.Add(key!);
+        }
+
+        return [.. keys];
+    }
 
     /// <summary>Passes what fails for this reason, with these words in its message.</summary>
     protected static async Task FailsAsync(ErrorReason reason, string words, Func<Task> action)

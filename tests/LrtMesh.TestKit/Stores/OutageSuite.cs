@@ -47,6 +47,13 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
             // The write that was cut off may have been done too.
             var read = await again.Vectors.GetAsync(versions.Key, Ct);
             Assert.InRange(read.Info.Version, versions.Max(), versions.Max() + 1);
+            // Those before are there as well, and whole.
+            var kept = await again.Vectors.VersionsAsync(versions.Key, Ct);
+            Assert.Equal((int)Math.Min(read.Info.Version, 9), kept.Count);
+            foreach (var version in kept)
+            {
+                Assert.Equal(version.Digest, (await again.Vectors.GetAsync(versions.Key, version.Version, Ct)).Info.Digest);
+            }
         }
 
         var map = StoreSamples.Map("map", 3, 600, 2000);
@@ -62,7 +69,9 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
         await using var server = new TServer();
         await server.StartAsync();
         await using var store = await ConnectAsync(server);
+        await store.Vectors.PutAsync(StoreSamples.Vector("known", 3), Ct);
         var known = await store.Vectors.PutAsync(StoreSamples.Vector("known"), Ct);
+        await store.Vectors.GetAsync("known", 1, Ct);
         await using (var other = await ConnectAsync(server))
         {
             await other.Vectors.PutAsync(StoreSamples.Vector("unknown"), Ct);
@@ -70,6 +79,9 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
 
         await server.KillAsync();
         Assert.Equal(known.Elements, (await SoonAsync(() => store.Vectors.GetAsync("known", Ct))).Elements);
+        Assert.Equal(known.Elements, (await SoonAsync(() => store.Vectors.GetAsync("known", 2, Ct))).Elements);
+        Assert.Equal(StoreSamples.Vector("known", 3).Elements, (await SoonAsync(() => store.Vectors.GetAsync("known", 1, Ct))).Elements);
+        await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.GetAsync("known", 3, Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.GetAsync("unknown", Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.PutAsync(StoreSamples.Vector("known", 2), Ct)));
         await FailsAsync(ErrorReason.Unavailable, server.Address, () => SoonAsync(() => store.Vectors.ListAsync("", 0, "", Ct)));
@@ -88,7 +100,7 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
             await Task.Delay(100, Ct);
         }
 
-        Assert.Equal(2ul, (await store.Vectors.PutAsync(StoreSamples.Vector("known", 2), Ct)).Info.Version);
+        Assert.Equal(3ul, (await store.Vectors.PutAsync(StoreSamples.Vector("known", 2), Ct)).Info.Version);
         Assert.Equal(StoreSamples.Vector("unknown").Elements, (await store.Vectors.GetAsync("unknown", Ct)).Elements);
     }
 
