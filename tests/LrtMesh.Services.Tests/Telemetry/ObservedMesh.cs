@@ -6,6 +6,7 @@ using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using Grpc.Core;
 using Grpc.Net.Client;
+using LrtMesh.Services.Tests.Access;
 using LrtMesh.TestKit;
 using LrtMesh.TestKit.Stores;
 using LrtMesh.V1;
@@ -14,12 +15,18 @@ using Xunit;
 namespace LrtMesh.Services.Tests.Telemetry;
 
 /// <summary>
-/// The three roles as their images run them, each a process with an ops port and a JSON log that sends to one collector, over a real redis-server;
-/// some work was done on them.
+/// The three roles as their images run them, each a process with an ops port and a JSON log that sends to one collector, each in another way,
+/// over a real redis-server; some work was done on them.
 /// </summary>
 public sealed partial class ObservedMesh : IAsyncLifetime
 {
     public static readonly string[] Roles = ["extraction", "generation", "mapping"];
+
+    /// <summary>How each sends to the collector.</summary>
+    public static readonly IReadOnlyDictionary<string, string> Ways = new Dictionary<string, string>
+    {
+        ["extraction"] = OtlpReceiver.Grpc, ["generation"] = OtlpReceiver.Http, ["mapping"] = OtlpReceiver.GrpcOverTls,
+    };
 
     private static readonly TimeSpan StartsWithin = TimeSpan.FromSeconds(90);
     private static readonly HttpClient Http = new();
@@ -29,6 +36,7 @@ public sealed partial class ObservedMesh : IAsyncLifetime
     private readonly List<Process> _processes = [];
     private readonly List<GrpcChannel> _channels = [];
     private readonly Dictionary<string, int> _ops = [];
+    private TestAuthority? _authority;
     private OtlpReceiver? _collector;
 
     public string? Missing => _redis.Missing;
@@ -58,7 +66,8 @@ public sealed partial class ObservedMesh : IAsyncLifetime
         TinyCheckpoint.WriteTokenizer(tokenizer);
         TinyCheckpoint.Write(Path.Combine(_folder, "source"), tokenizer, width: 16, layers: 3, seed: 1);
         TinyCheckpoint.Write(Path.Combine(_folder, "target"), tokenizer, width: 24, layers: 4, seed: 3);
-        _collector = await OtlpReceiver.StartAsync();
+        _authority = new TestAuthority(_folder);
+        _collector = await OtlpReceiver.StartAsync(_authority.Issue("collector"));
         await _redis.StartAsync();
         var ports = Roles.ToDictionary(role => role, _ => FreePort());
         Start("extraction", ports, "--models", Path.Combine(_folder, "source"));
@@ -87,6 +96,8 @@ public sealed partial class ObservedMesh : IAsyncLifetime
         {
             await _collector.DisposeAsync();
         }
+
+        _authority?.Dispose();
 
         Directory.Delete(_folder, recursive: true);
     }
@@ -155,8 +166,17 @@ public sealed partial class ObservedMesh : IAsyncLifetime
             Path.Combine(AppContext.BaseDirectory, $"LrtMesh.{CultureInfo.InvariantCulture.TextInfo.ToTitleCase(role)}"),
             ["--port", $"{ports[role]}", "--ops-port", $"{_ops[role]}", "--redis", _redis.Address, "--log-format", "json", .. more])
         { RedirectStandardOutput = true, RedirectStandardError = true };
-        command.Environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Endpoint;
-        command.Environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
+        command.Environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.EndpointOf(Ways[role]);
+        if (Ways[role] == OtlpReceiver.Http)
+        {
+            command.Environment["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf";
+        }
+
+        if (Ways[role] == OtlpReceiver.GrpcOverTls)
+        {
+            command.Environment["OTEL_EXPORTER_OTLP_CERTIFICATE"] = _authority!.File;
+        }
+
         command.Environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
         command.Environment["OTEL_METRIC_EXPORT_INTERVAL"] = "1000";
         var process = Process.Start(command)!;

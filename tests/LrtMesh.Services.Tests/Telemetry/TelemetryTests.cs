@@ -158,15 +158,20 @@ public sealed partial class TelemetryTests(ObservedMesh mesh) : IClassFixture<Ob
     }
 
     [Fact]
-    public async Task All_signals_reach_the_collector()
+    public async Task All_signals_of_all_roles_reach_the_collector_by_HTTP_and_by_gRPC_with_TLS_and_without()
     {
-        string[] signals = ["logs", "metrics", "traces"];
-        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromSeconds(15) && mesh.Collector.Signals.Count < signals.Length;)
+        ReceivedSignal[] due = [.. from role in ObservedMesh.Roles from signal in new[] { "logs", "metrics", "traces" } select new ReceivedSignal($"lrtmesh-{role}", signal, ObservedMesh.Ways[role])];
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromSeconds(15) && !IsWhole();)
         {
             await Task.Delay(100, TestContext.Current.CancellationToken);
         }
 
-        Assert.Equal(signals, mesh.Collector.Signals.Keys.Order());
+        Assert.Equal(due, mesh.Collector.Signals.OrderBy(signal => (signal.Service, signal.Signal)));
+        Assert.All(ObservedMesh.Roles, role => Assert.Contains(($"lrtmesh-{role}", "rpc.server.call.duration"), mesh.Collector.Metrics));
+        // A log record knows its trace, as its line does.
+        Assert.Contains(("lrtmesh-mapping", mesh.Traces["job"]), mesh.Collector.Logs);
+
+        bool IsWhole() => due.All(mesh.Collector.Signals.Contains) && ObservedMesh.Roles.All(role => mesh.Collector.Metrics.Contains(($"lrtmesh-{role}", "rpc.server.call.duration")));
     }
 
     private async Task<IReadOnlyList<ReceivedSpan>> SpansAsync(string trace, Predicate<IReadOnlyList<ReceivedSpan>> isWhole)
