@@ -1,4 +1,4 @@
-"""Builds the package: makes lrtmesh.v1 and lrtmesh.rpc from the protos, with protoc or else grpcio-tools."""
+"""Builds the package: makes lrtmesh.v1 and lrtmesh.rpc from the protos, with protoc or else grpcio-tools. A source distribution takes the protos along."""
 
 import pathlib
 import shutil
@@ -7,9 +7,11 @@ import sys
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 HERE = pathlib.Path(__file__).resolve().parent
-PROTOS = HERE.parent.parent / "protos"
+# A source distribution carries the contract; in a checkout it is where everyone has it from.
+PROTOS = next((folder for folder in (HERE / "protos", HERE.parent.parent / "protos") if folder.is_dir()), HERE / "protos")
 
 
 def compiler():
@@ -24,7 +26,7 @@ def generate(out):
     """Writes the modules below the folder `out`."""
     contract = sorted(PROTOS.glob("lrtmesh/v1/*.proto"))
     if not contract:
-        raise SystemExit(f"no protos in {PROTOS}: build from a checkout of LrtMesh")
+        raise SystemExit(f"no protos in {PROTOS}: build from a checkout of LrtMesh or its source distribution")
     out.mkdir(parents=True, exist_ok=True)
     command = compiler() + [f"-I{PROTOS}", f"-I{HERE}", f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
     files = [str(path.relative_to(PROTOS)) for path in contract]
@@ -42,4 +44,13 @@ class BuildWithStubs(build_py):
         generate(HERE if getattr(self, "editable_mode", False) else pathlib.Path(self.build_lib))
 
 
-setup(cmdclass={"build_py": BuildWithStubs})
+class SourcesWithProtos(sdist):
+    def make_release_tree(self, base_dir, files):
+        super().make_release_tree(base_dir, files)
+        release = pathlib.Path(base_dir)
+        for proto, folder in [(path, "protos/lrtmesh/v1") for path in PROTOS.glob("lrtmesh/v1/*.proto")] + [(HERE / "lrtmesh/rpc.proto", "lrtmesh")]:
+            (release / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(proto, release / folder)
+
+
+setup(cmdclass={"build_py": BuildWithStubs, "sdist": SourcesWithProtos})
