@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -96,14 +97,14 @@ public sealed class AdamWRecipe : IDisposable
             random.Shuffle(order);
             foreach (var batch in order.Chunk(BatchTexts))
             {
+                using var step = NewDisposeScope();
                 Gradient(weights, batch, gradient);
                 steps++;
-                weights.mul_(1 - (learningRate * Decay));
-                mean.mul_(Beta1).add_(gradient, 1 - Beta1);
-                square.mul_(Beta2).addcmul_(gradient, gradient, 1 - Beta2);
-                using var root = square.sqrt();
-                root.div_(Math.Sqrt(1 - Math.Pow(Beta2, steps))).add_(Epsilon);
-                weights.addcdiv_(mean, root, -learningRate / (1 - Math.Pow(Beta1, steps)));
+                weights.mul_(Number.Of(1 - (learningRate * Decay)));
+                mean.mul_(Number.Of(Beta1)).add_(gradient, Number.Of(1 - Beta1));
+                square.mul_(Number.Of(Beta2)).addcmul_(gradient, gradient, Number.Of(1 - Beta2));
+                var root = square.sqrt().div_(Number.Of(Math.Sqrt(1 - Math.Pow(Beta2, steps)))).add_(Number.Of(Epsilon), Number.One);
+                weights.addcdiv_(mean, root, Number.Of(-learningRate / (1 - Math.Pow(Beta1, steps))));
             }
         }
 
@@ -145,13 +146,13 @@ public sealed class AdamWRecipe : IDisposable
             else
             {
                 using var product = error.t().matmul(x);
-                gradient.add_(product);
+                gradient.add_(product, Number.One);
             }
 
             rows += x.shape[0];
         }
 
-        gradient.mul_(2.0 / (rows * _targetWidth));
+        gradient.mul_(Number.Of(2.0 / (rows * _targetWidth)));
     }
 
     private Tensor FirstWeights(Random random)

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Maps;
@@ -82,7 +83,7 @@ public sealed record AffineMap(V1.AffineMap Info, float[] A, float[] B)
         var y = x.matmul(tensor(A, B.Length, width).t()); // [rows, target_width]
         if (addBias)
         {
-            y.add_(tensor(B));
+            y.add_(tensor(B), Number.One);
         }
 
         return MemoryMarshal.Cast<byte, float>(y.contiguous().bytes).ToArray();

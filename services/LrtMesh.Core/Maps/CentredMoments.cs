@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -16,8 +17,8 @@ internal sealed record CentredMoments(long Rows, Tensor MeanX, Tensor MeanY, Ten
     /// <summary>Centres the rows of a fit.</summary>
     public static CentredMoments Of(PairMoments moments)
     {
-        var meanX = Vector(moments.SumX).div_(moments.Rows);
-        var meanY = Vector(moments.SumY).div_(moments.Rows);
+        var meanX = Vector(moments.SumX).div_(Number.Of(moments.Rows));
+        var meanY = Vector(moments.SumY).div_(Number.Of(moments.Rows));
         var squares = Matrix(moments.Xx, moments.SourceWidth).diagonal().clone(); // [ds]
         return new CentredMoments(
             moments.Rows,
@@ -31,16 +32,16 @@ internal sealed record CentredMoments(long Rows, Tensor MeanX, Tensor MeanY, Ten
     /// <summary>The same source rows with the targets of a control.</summary>
     public CentredMoments With(CrossMoments control)
     {
-        var meanX = Vector(control.SumX).div_(control.Rows);
-        var meanY = Vector(control.SumY).div_(control.Rows);
+        var meanX = Vector(control.SumX).div_(Number.Of(control.Rows));
+        var meanY = Vector(control.SumY).div_(Number.Of(control.Rows));
         var cross = Centred(control.Xy, meanX, meanY, control.Rows);
-        return this with { MeanY = meanY, Xy = cross.mul_((double)Rows / control.Rows) }; // rows without a partner count as the others on average
+        return this with { MeanY = meanY, Xy = cross.mul_(Number.Of((double)Rows / control.Rows)) }; // rows without a partner count as the others on average
     }
 
     /// <summary>Σ(y − ȳ)(y − ȳ)ᵀ, [dt, dt].</summary>
     public static Tensor TargetsOf(PairMoments moments)
     {
-        var mean = Vector(moments.SumY).div_(moments.Rows);
+        var mean = Vector(moments.SumY).div_(Number.Of(moments.Rows));
         return Centred(moments.Yy, mean, mean, moments.Rows);
     }
 
@@ -70,8 +71,8 @@ internal sealed record CentredMoments(long Rows, Tensor MeanX, Tensor MeanY, Ten
 
     /// <summary>Σuvᵀ − n·ūv̄ᵀ.</summary>
     private static Tensor Centred(double[] products, Tensor meanU, Tensor meanV, long rows) =>
-        Matrix(products, meanU.shape[0]).sub_(outer(meanU, meanV).mul_(rows));
+        Matrix(products, meanU.shape[0]).sub_(outer(meanU, meanV).mul_(Number.Of(rows)));
 
     private static Tensor Moved(double[] products, Tensor sumU, Tensor sumV, Tensor c, Tensor d, long rows) =>
-        Matrix(products, sumU.shape[0]).sub_(outer(c, sumV)).sub_(outer(sumU, d)).add_(outer(c, d).mul_(rows));
+        Matrix(products, sumU.shape[0]).sub_(outer(c, sumV)).sub_(outer(sumU, d)).add_(outer(c, d).mul_(Number.Of(rows)), Number.One);
 }

@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -36,12 +37,12 @@ public sealed record HeldOutMetrics(
         // About these rows' own mean of x and what the map makes of it, residuals are small differences of small numbers.
         var originX = tensor(rows.OriginX).to(ScalarType.Float64);
         var originY = tensor(rows.OriginY).to(ScalarType.Float64);
-        var meanX = CentredMoments.Vector(rows.SumX).div_(rows.Rows);
-        var mapped = map.mv(meanX.add(originX)).add_(bias).sub_(originY); // [dt], about the origin
+        var meanX = CentredMoments.Vector(rows.SumX).div_(Number.Of(rows.Rows));
+        var mapped = map.mv(meanX.add(originX, Number.One)).add_(bias, Number.One).sub_(originY); // [dt], about the origin
         var (xx, xy, yy) = CentredMoments.About(rows, meanX, mapped);
         var residuals = CentredMoments.Copy(
-            yy.diagonal().sub(map.mul(xy.t()).sum(1).mul_(2)).add_(map.matmul(xx).mul_(map).sum(1)).clamp_min_(0)); // [dt]
-        var variances = CentredMoments.Copy(CentredMoments.TargetsOf(rows).diagonal().clamp_min(0)); // [dt]
+            yy.diagonal().sub(map.mul(xy.t()).sum(1).mul_(Number.Of(2))).add_(map.matmul(xx).mul_(map).sum(1), Number.One).clamp_min_(Number.Of(0))); // [dt]
+        var variances = CentredMoments.Copy(CentredMoments.TargetsOf(rows).diagonal().clamp_min(Number.Of(0))); // [dt]
 
         // Σy² from the moments about the origin: Σ(y − o)² + 2·o·Σ(y − o) + n·o².
         var total = variances.Zip(rows.SumY, rows.OriginY)

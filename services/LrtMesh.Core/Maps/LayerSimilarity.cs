@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -40,7 +41,7 @@ public static class LayerSimilarity
             return new Svcca(0, (int)x.shape[1], (int)y.shape[1], moments.Rows);
         }
 
-        var correlations = linalg.svdvals(x.t().matmul(centred.Xy).matmul(y)).clamp(0, 1);
+        var correlations = linalg.svdvals(x.t().matmul(centred.Xy).matmul(y)).clamp(Number.Of(0), Number.Of(1));
         return new Svcca(correlations.mean().item<double>(), (int)x.shape[1], (int)y.shape[1], moments.Rows);
     }
 
@@ -70,13 +71,13 @@ public static class LayerSimilarity
     private static Tensor Whitening(Tensor covariance, double keptVariance)
     {
         var (values, basis) = linalg.eigh(covariance);
-        var descending = CentredMoments.Copy(values.clamp_min(0).flip(0));
+        var descending = CentredMoments.Copy(values.clamp_min(Number.Of(0)).flip(0));
         var noise = descending[0] * descending.Length / (1 << 24);
         var kept = Math.Min(ReducedRank.RankKeeping(descending, keptVariance), descending.Count(v => v > noise));
         return basis.narrow(1, descending.Length - kept, kept).div(values.narrow(0, descending.Length - kept, kept).sqrt());
     }
 
-    private static double Norm(Tensor values) => values.square().sum().sqrt().item<double>();
+    private static double Norm(Tensor values) => values.mul(values).sum().sqrt().item<double>();
 }
 
 /// <summary>Singular vector canonical correlation of two layers.</summary>

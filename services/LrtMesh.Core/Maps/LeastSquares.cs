@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,12 +30,12 @@ public static class LeastSquares
     {
         var covariance = new SourceCovariance(moments, standardize: true);
         var cross = covariance.Cross(moments); // [dt, ds]
-        var (factor, info) = linalg.cholesky_ex(covariance.Matrix.add(diag(1 - covariance.Varies)));
+        var (factor, info) = linalg.cholesky_ex(covariance.Matrix.add(diag(ones_like(covariance.Varies).sub_(covariance.Varies)), Number.One));
         if (info.item<int>() == 0)
         {
             // 1/e_min ≤ tr S⁻¹ = ‖L⁻¹‖².
             var inverse = linalg.solve_triangular(factor, eye(covariance.Width, dtype: ScalarType.Float64), upper: false);
-            if (1 / inverse.square().sum().item<double>() > covariance.MostNoise)
+            if (1 / inverse.mul(inverse).sum().item<double>() > covariance.MostNoise)
             {
                 var map = cross.matmul(inverse.t()).matmul(inverse).div_(covariance.Scale);
                 return new Solution(map, covariance.Width - covariance.ConstantDimensions, covariance.ConstantDimensions);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Google.Protobuf.WellKnownTypes;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -75,7 +76,7 @@ public sealed record MapFit(
         var covariance = new SourceCovariance(centred, standardize: false);
         var map = CentredMoments.Matrix(trained.A, moments.TargetWidth);
         var bias = CentredMoments.Vector(trained.B);
-        var meanY = centred.MeanY.add(tensor(fit.OriginY).to(ScalarType.Float64));
+        var meanY = centred.MeanY.add(tensor(fit.OriginY).to(ScalarType.Float64), Number.One);
         return new MapFit(
             FitMethod.AdamW,
             trained.A,
@@ -138,8 +139,8 @@ public sealed record MapFit(
     internal static MapFit Measure(
         FitMethod method, FoldedMoments moments, PairMoments fit, CentredMoments centred, Solution solution, double lambda, Stopwatch watch)
     {
-        var meanX = centred.MeanX.add(tensor(fit.OriginX).to(ScalarType.Float64));
-        var meanY = centred.MeanY.add(tensor(fit.OriginY).to(ScalarType.Float64));
+        var meanX = centred.MeanX.add(tensor(fit.OriginX).to(ScalarType.Float64), Number.One);
+        var meanY = centred.MeanY.add(tensor(fit.OriginY).to(ScalarType.Float64), Number.One);
         var bias = meanY.sub(solution.Map.mv(meanX)); // [dt]
         return new MapFit(
             method,
@@ -168,9 +169,9 @@ public sealed record MapFit(
 
         var x = tensor(moments.SampleX, moments.SampleX.Length / map.shape[1], map.shape[1]).to(ScalarType.Float64); // [rows, ds]
         var y = tensor(moments.SampleY, moments.SampleY.Length / map.shape[0], map.shape[0]).to(ScalarType.Float64).sub_(meanY); // [rows, dt]
-        var mapped = x.matmul(map.t()).add_(bias).sub_(meanY); // [rows, dt]
+        var mapped = x.matmul(map.t()).add_(bias, Number.One).sub_(meanY); // [rows, dt]
         var norms = mapped.norm(1).mul_(y.norm(1)); // [rows]
         var products = mapped.mul(y).sum(1);
-        return where(norms > 0, products.div(norms), zeros_like(norms)).mean().item<double>();
+        return where(norms.gt(Number.Of(0)), products.div(norms), zeros_like(norms)).mean().item<double>();
     }
 }

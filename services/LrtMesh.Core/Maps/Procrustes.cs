@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -36,20 +37,20 @@ public static class Procrustes
         var cross = moments.Xy.t(); // Σyx: [dt, ds]
         var covariance = new SourceCovariance(moments, standardize: false);
         var (u, s, vh) = linalg.svd(cross, fullMatrices: false);
-        var rank = (int)(s > s[0] * (Math.Max(cross.shape[0], cross.shape[1]) / (double)(1 << 24))).sum().item<long>();
+        var rank = (int)s.gt(s[0].mul(Number.Of(Math.Max(cross.shape[0], cross.shape[1]) / (double)(1 << 24)))).sum().item<long>();
         var rotation = u.matmul(vh); // [dt, ds]
         if (cross.shape[0] >= cross.shape[1])
         {
             var variance = moments.Xx.trace().item<double>();
             var factor = scale && variance > 0 ? s.sum().item<double>() / variance : 1;
-            return new Solution(rotation.mul(factor), rank, covariance.ConstantDimensions);
+            return new Solution(rotation.mul(Number.Of(factor)), rank, covariance.ConstantDimensions);
         }
 
         var best = Descend(new NarrowTarget(moments.Xx, cross, scale), rotation);
         var (lu, _, lvh) = linalg.svd(LeastSquares.Solve(moments).Map, fullMatrices: false);
         var other = Descend(new NarrowTarget(moments.Xx, cross, scale), lu.matmul(lvh));
         best = other.Value < best.Value ? other : best;
-        return new Solution(best.Rotation.mul(best.Factor), rank, covariance.ConstantDimensions)
+        return new Solution(best.Rotation.mul(Number.Of(best.Factor)), rank, covariance.ConstantDimensions)
         {
             Iterations = best.Iterations,
             Converged = best.Converged,
@@ -97,7 +98,7 @@ public static class Procrustes
             gradient = newGradient.MoveToOuterDisposeScope();
             downhill = newDownhill.MoveToOuterDisposeScope();
             using var last = direction;
-            direction = Tangent(direction, next.Rotation).mul_(conjugate).sub_(downhill).MoveToOuterDisposeScope();
+            direction = Tangent(direction, next.Rotation).mul_(Number.Of(conjugate)).sub_(downhill).MoveToOuterDisposeScope();
         }
 
         return new Descent(at.Rotation, at.Factor, at.Value, MostIterations, Converged: false);
@@ -112,7 +113,7 @@ public static class Procrustes
         for (var halvings = 0; halvings < 40; halvings++, length /= 2)
         {
             // Back to orthonormal rows, with signs that keep the row where it was.
-            var (q, r) = linalg.qr(at.Rotation.add(direction.mul(length)).t()); // [ds, dt], [dt, dt]
+            var (q, r) = linalg.qr(at.Rotation.add(direction.mul(Number.Of(length)), Number.One).t()); // [ds, dt], [dt, dt]
             var next = target.At(q.mul(r.diagonal().sign()).t());
             if (next.Value <= at.Value + (1e-4 * length * slope))
             {
@@ -127,7 +128,7 @@ public static class Procrustes
     private static Tensor Tangent(Tensor z, Tensor q)
     {
         var product = z.matmul(q.t()); // [dt, dt]
-        return z.sub(product.add(product.t()).mul_(0.5).matmul(q));
+        return z.sub(product.add(product.t(), Number.One).mul_(Number.Of(0.5)).matmul(q));
     }
 
     private static double Inner(Tensor a, Tensor b) => a.mul(b).sum().item<double>();
@@ -163,19 +164,19 @@ public static class Procrustes
 
         // At the best s the derivative through s vanishes.
         public Tensor Gradient(Point at) =>
-            at.Product.mul(2 * at.Factor * at.Factor).sub_(cross.mul(2 * at.Factor));
+            at.Product.mul(Number.Of(2 * at.Factor * at.Factor)).sub_(cross.mul(Number.Of(2 * at.Factor)));
 
         /// <summary>Second derivative along a tangent, with s held: that of the Lagrangian.</summary>
         public double Curvature(Point at, Tensor direction)
         {
             var product = Gradient(at).matmul(at.Rotation.t()); // [dt, dt]
-            var multipliers = product.add(product.t()).mul_(0.5);
+            var multipliers = product.add(product.t(), Number.One).mul_(Number.Of(0.5));
             return (2 * at.Factor * at.Factor * Inner(direction.matmul(covariance), direction))
                 - Inner(multipliers.matmul(direction), direction);
         }
 
         public Tensor Precondition(Tensor gradient, Point at) => at.Factor > 0
-            ? gradient.matmul(_inverse).div_(2 * at.Factor * at.Factor)
+            ? gradient.matmul(_inverse).div_(Number.Of(2 * at.Factor * at.Factor))
             : gradient;
 
         // Large dimensions would need small steps without it; the shift bounds what small ones are stretched by.
@@ -183,7 +184,7 @@ public static class Procrustes
         {
             var (values, basis) = linalg.eigh(covariance);
             var shift = Math.Max(1e-3 * values.mean().item<double>(), double.Epsilon);
-            return basis.div(values.clamp_min(0).add_(shift)).matmul(basis.t());
+            return basis.div(values.clamp_min(Number.Of(0)).add_(Number.Of(shift), Number.One)).matmul(basis.t());
         }
     }
 }

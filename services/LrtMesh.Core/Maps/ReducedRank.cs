@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -59,8 +60,8 @@ public static class ReducedRank
         var centred = CentredMoments.Of(fit);
         var full = Ridge.Solve(centred, Ridge.Checked(lambda), standardize);
         var fitted = full.Map.matmul(centred.Xy); // [dt, dt], symmetric but for rounding
-        var (values, basis) = linalg.eigh(fitted.add(fitted.t()).div_(2));
-        var descending = CentredMoments.Copy(values.clamp_min(0).flip(0));
+        var (values, basis) = linalg.eigh(fitted.add(fitted.t(), Number.One).div_(Number.Of(2)));
+        var descending = CentredMoments.Copy(values.clamp_min(Number.Of(0)).flip(0));
         var rank = choose(descending, Math.Min(full.Rank, moments.TargetWidth));
         var kept = basis.narrow(1, moments.TargetWidth - rank, rank); // [dt, rank]
         var solution = new Solution(kept.matmul(kept.t().matmul(full.Map)), rank, full.ConstantDimensions);

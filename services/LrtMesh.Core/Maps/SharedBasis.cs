@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -72,23 +73,23 @@ public sealed class SharedBasis
         var blocks = whitened.Select((row, i) => cat(
             [.. whitened.Select((column, j) => row.Basis.t().matmul(Cross(moments, i, j)).matmul(column.Basis))], 1)).ToArray();
         var gram = cat(blocks, 0);
-        var (values, vectors) = linalg.eigh(gram.add(gram.t()).div_(2));
+        var (values, vectors) = linalg.eigh(gram.add(gram.t(), Number.One).div_(Number.Of(2)));
         var mu = values.narrow(0, total - rank, rank).flip(0); // [r], largest first
         if (mu[-1].item<double>() <= LeastAgreement)
         {
-            throw LrtMeshException.Invalid("rank", $"must be at most {(mu > LeastAgreement).sum().item<long>()}: further coordinates carry nothing");
+            throw LrtMeshException.Invalid("rank", $"must be at most {mu.gt(Number.Of(LeastAgreement)).sum().item<long>()}: further coordinates carry nothing");
         }
 
-        var u = vectors.narrow(1, total - rank, rank).flip(1).mul_(mu.reciprocal().mul_(moments.Rows).sqrt_()); // [total, r]
+        var u = vectors.narrow(1, total - rank, rank).flip(1).mul_(mu.reciprocal().mul_(Number.Of(moments.Rows)).sqrt_()); // [total, r]
         var models = new List<BasisModel>(count);
         for (int i = 0, at = 0; i < count; at += whitened[i].Rank, i++)
         {
             var combine = whitened[i].Basis.matmul(u.narrow(0, at, whitened[i].Rank)); // X_i's part in G: [d, r]
-            var written = whitened[i].Inverse.matmul(blocks[i].matmul(u)).div_(moments.Rows); // ΣX_iᵀG/n: [d, r]
+            var written = whitened[i].Inverse.matmul(blocks[i].matmul(u)).div_(Number.Of(moments.Rows)); // ΣX_iᵀG/n: [d, r]
             models.Add(Model(whitened[i], written, CentredMoments.Copy(combine.t())));
         }
 
-        return new SharedBasis(rank, lambda, CentredMoments.Copy(mu.div(count)), models);
+        return new SharedBasis(rank, lambda, CentredMoments.Copy(mu.div(Number.Of(count))), models);
     }
 
     /// <summary>A basis of maps that were fitted before.</summary>
@@ -120,10 +121,10 @@ public sealed class SharedBasis
         var written = zeros(whitened.Width, Rank, dtype: ScalarType.Float64); // ΣX_newᵀG/n
         for (var j = 0; j < index; j++)
         {
-            written.add_(Cross(moments, index, j).matmul(CentredMoments.Matrix(founders[j].Combine, Rank).t()));
+            written.add_(Cross(moments, index, j).matmul(CentredMoments.Matrix(founders[j].Combine, Rank).t()), Number.One);
         }
 
-        return new SharedBasis(Rank, Lambda, [.. Agreement], [.. Models, Model(whitened, written.div_(moments.Rows), null)]);
+        return new SharedBasis(Rank, Lambda, [.. Agreement], [.. Models, Model(whitened, written.div_(Number.Of(moments.Rows)), null)]);
     }
 
     /// <summary>The map from one model to another through the basis, y ≈ A·x + b.</summary>
@@ -142,7 +143,7 @@ public sealed class SharedBasis
     private static BasisModel Model(Whitened whitened, Tensor written, double[]? combine)
     {
         // (Σ_ii + λ·s_i)⁻¹·ΣX_iᵀG = T·Tᵀ·ΣX_iᵀG
-        var read = whitened.Basis.matmul(whitened.Basis.t().matmul(written)).mul_(whitened.Rows); // [d, r]
+        var read = whitened.Basis.matmul(whitened.Basis.t().matmul(written)).mul_(Number.Of(whitened.Rows)); // [d, r]
         return new BasisModel(
             CentredMoments.Copy(whitened.Mean), CentredMoments.Copy(read.t()), CentredMoments.Copy(written), combine);
     }
@@ -167,7 +168,7 @@ public sealed class SharedBasis
         Tensor Centred(double[] products, int u, int v)
         {
             var (sumU, sumV) = (CentredMoments.Vector(moments.Sum(u)), CentredMoments.Vector(moments.Sum(v)));
-            return CentredMoments.Matrix(products, moments.Layout.Widths[u]).sub_(outer(sumU, sumV).div_(moments.Rows));
+            return CentredMoments.Matrix(products, moments.Layout.Widths[u]).sub_(outer(sumU, sumV).div_(Number.Of(moments.Rows)));
         }
     }
 
@@ -177,14 +178,14 @@ public sealed class SharedBasis
         public Whitened(JointMoments moments, int model, double lambda)
         {
             Rows = moments.Rows;
-            var mean = CentredMoments.Vector(moments.Sum(model)).div_(Rows);
-            Mean = mean.add(tensor(moments.Origin(model)).to(ScalarType.Float64));
+            var mean = CentredMoments.Vector(moments.Sum(model)).div_(Number.Of(Rows));
+            Mean = mean.add(tensor(moments.Origin(model)).to(ScalarType.Float64), Number.One);
             var squares = CentredMoments.Matrix(moments.Square(model), moments.Layout.Widths[model]).diagonal().clone();
             var xx = Cross(moments, model, model);
             var covariance = new SourceCovariance(new CentredMoments(Rows, mean, mean, xx, xx, squares), standardize: false);
             var (values, basis) = linalg.eigh(covariance.Matrix);
             var kept = (values > covariance.Noise(basis)).nonzero().flatten();
-            var roots = values.index_select(0, kept).add_(lambda * covariance.MeanVariance).sqrt_();
+            var roots = values.index_select(0, kept).add_(Number.Of(lambda * covariance.MeanVariance), Number.One).sqrt_();
             var v = basis.index_select(1, kept);
             (Basis, Inverse) = (v.div(roots), v.mul(roots));
         }

@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -25,12 +26,12 @@ internal sealed class SourceCovariance
 
     public SourceCovariance(CentredMoments moments, bool standardize)
     {
-        var variances = moments.Xx.diagonal().clamp_min(0); // [ds], times n
+        var variances = moments.Xx.diagonal().clamp_min(Number.Of(0)); // [ds], times n
         MeanVariance = standardize ? 1 : variances.mean().item<double>();
-        Varies = (variances > moments.SquaresX * (Math.Sqrt(JointMoments.ChainRows) * FloatRounding)).to(ScalarType.Float64);
-        Scale = standardize ? where(Varies > 0, variances, ones_like(variances)).sqrt() : ones_like(variances);
+        Varies = variances.gt(moments.SquaresX.mul(Number.Of(Math.Sqrt(JointMoments.ChainRows) * FloatRounding))).to(ScalarType.Float64);
+        Scale = standardize ? where(Varies.gt(Number.Of(0)), variances, ones_like(variances)).sqrt() : ones_like(variances);
         Matrix = moments.Xx.div(Scale.unsqueeze(1)).div_(Scale).mul_(outer(Varies, Varies));
-        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(((4 * Math.Sqrt(Width)) + (2 * Math.Sqrt(JointMoments.ChainRows))) * FloatRounding);
+        _rounding = moments.SquaresX.mul(Varies).div_(Scale).div_(Scale).mul_(Number.Of(((4 * Math.Sqrt(Width)) + (2 * Math.Sqrt(JointMoments.ChainRows))) * FloatRounding));
         ConstantDimensions = Width - (int)Varies.sum().item<double>();
     }
 
@@ -56,7 +57,7 @@ internal sealed class SourceCovariance
     public double MostNoise => _rounding.max().item<double>();
 
     /// <summary>What rounding can make of the eigenvalue of each column of a basis, [columns]: of products, and of the decomposition in float64.</summary>
-    public Tensor Noise(Tensor basis) => basis.square().t().mv(_rounding).add_(DoubleRounding * Matrix.trace().item<double>());
+    public Tensor Noise(Tensor basis) => basis.mul(basis).t().mv(_rounding).add_(Number.Of(DoubleRounding * Matrix.trace().item<double>()), Number.One);
 
     /// <summary>Σyx divided by the scales, 0 where a dimension is constant, [dt, ds].</summary>
     public Tensor Cross(CentredMoments moments) => moments.Xy.t().mul(Varies).div_(Scale);

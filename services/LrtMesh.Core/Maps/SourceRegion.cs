@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -56,12 +57,12 @@ public sealed record SourceRegion(
         var floor = Math.Max(covariance.MostNoise, double.Epsilon);
         var rest = k < width ? Math.Max(floor, known.narrow(0, 0, width - k).mean().item<double>()) : 1;
         var kept = basis.narrow(1, width - k, k).t(); // [k, d]
-        var deviations = covariance.Scale.div(Math.Sqrt(fit.Rows - 1));
+        var deviations = covariance.Scale.div(Number.Of(Math.Sqrt(fit.Rows - 1)));
         var region = new SourceRegion(
-            Floats(centred.MeanX.add(tensor(fit.OriginX).to(ScalarType.Float64))),
-            Floats(where(covariance.Varies > 0, deviations, ones_like(deviations))),
+            Floats(centred.MeanX.add(tensor(fit.OriginX).to(ScalarType.Float64), Number.One)),
+            Floats(where(covariance.Varies.gt(Number.Of(0)), deviations, ones_like(deviations))),
             Floats(kept),
-            Floats(known.narrow(0, width - k, k).clamp_min(floor)),
+            Floats(known.narrow(0, width - k, k).clamp_min(Number.Of(floor))),
             (float)rest,
             0);
         var distances = moments.SampleX.Chunk(width).Select(row => region.Distance(row, isState: true)).Order().ToArray();

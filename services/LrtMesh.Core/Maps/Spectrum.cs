@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -30,7 +31,7 @@ internal sealed class Spectrum
 
     /// <summary>The map of a λ: A = Σyx·(Σxx + λ·s)⁻¹ over the directions that carry anything.</summary>
     public Solution Solve(double lambda) => new(
-        _cross.mul(Filter(lambda)).matmul(_basis.t()), (int)(_values > 0).sum().item<long>(), _covariance.ConstantDimensions);
+        _cross.mul(Filter(lambda)).matmul(_basis.t()), (int)_values.gt(Number.Of(0)).sum().item<long>(), _covariance.ConstantDimensions);
 
     /// <summary>
     /// What λ leaves unexplained of other rows: a function from λ to Σ‖y − ȳ − A(x − x̄)‖², with this fit's means and map.
@@ -54,7 +55,7 @@ internal sealed class Spectrum
     private Tensor Filter(double lambda)
     {
         // 1 / (e + λ·mean variance), and 0 along directions that carry nothing, where λ = 0 would divide by 0.
-        var penalized = _values + (lambda * _covariance.MeanVariance);
-        return where(_values > 0, penalized.reciprocal(), zeros_like(penalized));
+        var penalized = _values.add(Number.Of(lambda * _covariance.MeanVariance), Number.One);
+        return where(_values.gt(Number.Of(0)), penalized.reciprocal(), zeros_like(penalized));
     }
 }

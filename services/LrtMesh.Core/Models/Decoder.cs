@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using LrtMesh.Core.Models.Steps;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -173,17 +174,7 @@ public sealed class Decoder : IDisposable
             arguments.Add(sin);
         }
 
-        // A number becomes a Scalar here and lives until the call is over: TorchSharp makes one too, but keeps only its handle, and the
-        // finalizer may free it before native code has read it.
-        object[] handed = [.. arguments.Select(argument => argument switch { int number => (object)(Scalar)number, double number => (Scalar)number, _ => argument })];
-        try
-        {
-            return (Tensor)_script.invoke(function, handed);
-        }
-        finally
-        {
-            Array.ForEach(handed, argument => (argument as Scalar)?.Dispose());
-        }
+        return (Tensor)_script.invoke(function, [.. arguments.Select(argument => argument switch { int number => Number.Of(number), double number => Number.Of(number), _ => argument })]);
     }
 
     private static long[] Range(int first, int count) => [.. Enumerable.Range(first, count).Select(number => (long)number)];

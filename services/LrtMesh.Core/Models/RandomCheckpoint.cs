@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using LrtMesh.Core.Models.Families;
+using LrtMesh.Core.Tensors;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -117,13 +118,14 @@ public static class RandomCheckpoint
     /// </summary>
     private static Tensor Values(TensorPlan plan, double deviation, double identity, ulong seed)
     {
+        using var scope = NewDisposeScope();
         if (plan.Shape.Count == 1)
         {
-            return plan.Name.EndsWith(".bias", StringComparison.Ordinal) ? zeros([.. plan.Shape], plan.Type) : full([.. plan.Shape], identity, plan.Type);
+            return full([.. plan.Shape], Number.Of(plan.Name.EndsWith(".bias", StringComparison.Ordinal) ? 0 : identity), plan.Type).MoveToOuterDisposeScope();
         }
 
         using var generator = new Generator(plan.Name.Aggregate(seed, (hash, c) => unchecked((hash * 31) + c)), CPU);
-        return randn([.. plan.Shape], generator: generator).mul_(deviation).to(plan.Type);
+        return randn([.. plan.Shape], generator: generator).mul_(Number.Of(deviation)).to(plan.Type).MoveToOuterDisposeScope();
     }
 
     private static List<List<TensorPlan>> Split(List<TensorPlan> plans, long shardBytes)

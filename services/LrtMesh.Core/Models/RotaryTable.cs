@@ -1,3 +1,4 @@
+using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
@@ -48,10 +49,10 @@ internal sealed class RotaryTable : IDisposable
     private (Tensor Cos, Tensor Sin) Compute(int reach)
     {
         using var scope = NewDisposeScope();
-        var angles = arange(reach, ScalarType.Float64).unsqueeze(1) * tensor(_frequencies, ScalarType.Float64); // [reach, width/2]
+        var angles = tensor(Enumerable.Range(0, reach).Select(position => (double)position).ToArray(), [reach, 1]) * tensor(_frequencies, ScalarType.Float64); // [reach, width/2]
         var both = cat([angles, angles], -1);
         return (
-            (both.cos() * _magnitude).to(ScalarType.Float32, _device).DetachFromDisposeScope(),
-            (both.sin() * _magnitude).to(ScalarType.Float32, _device).DetachFromDisposeScope());
+            both.cos().mul_(Number.Of(_magnitude)).to(ScalarType.Float32, _device).DetachFromDisposeScope(),
+            both.sin().mul_(Number.Of(_magnitude)).to(ScalarType.Float32, _device).DetachFromDisposeScope());
     }
 }

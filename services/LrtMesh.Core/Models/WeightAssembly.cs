@@ -1,5 +1,6 @@
 using System.Globalization;
 using LrtMesh.Core.Models.Families;
+using LrtMesh.Core.Tensors;
 using static TorchSharp.torch;
 
 namespace LrtMesh.Core.Models;
@@ -190,7 +191,7 @@ public sealed class WeightAssembly(ModelConfig config, TensorNames names, Tensor
 
         using (weights)
         {
-            return weights + 1;
+            return weights.add(Number.One, Number.One);
         }
     }
 

@@ -106,12 +106,12 @@ public sealed class SteeringLane(int layer, long[] rows, LaneCondition? conditio
             hidden = hidden - (projection * direction);
         }
 
-        hidden = hidden + table.Added(layer).index_select(0, at).view(hidden.shape); // [batch, seq, width]
+        hidden = hidden.add(table.Added(layer).index_select(0, at).view(hidden.shape), Number.One); // [batch, seq, width]
         if (table.Preserved(layer) is { } preserved)
         {
             // A token of another row is multiplied by exactly 1.
-            var after = linalg.norm(hidden, dims: [-1L], keepdim: true).clamp_min(float.Epsilon);
-            var scaled = preserved.index_select(0, at).view(before.shape) > 0;
+            var after = linalg.norm(hidden, dims: [-1L], keepdim: true).clamp_min(Number.Of(float.Epsilon));
+            var scaled = preserved.index_select(0, at).view(before.shape).gt(Number.Of(0));
             hidden = hidden * where(scaled, before / after, ones_like(before));
         }
 

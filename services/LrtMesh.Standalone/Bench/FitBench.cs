@@ -192,9 +192,9 @@ internal static class FitBench
         {
             using var scope = NewDisposeScope();
             var generator = new Generator(1);
-            var k = arange(1, source + 1, dtype: ScalarType.Float32);
+            var k = tensor(Enumerable.Range(1, source).Select(dimension => (float)dimension).ToArray());
             var turn = linalg.qr(randn(source, source, generator: generator)).Item1.mul(k.reciprocal().unsqueeze(1)); // [ds, ds]
-            var show = randn(source, target, generator: generator).div_(Math.Sqrt(source)).mul(k.rsqrt().unsqueeze(1)); // [ds, dt]
+            var show = randn(source, target, generator: generator).div_(Number.Of(Math.Sqrt(source))).mul(k.rsqrt().unsqueeze(1)); // [ds, dt]
             var (x, y) = Draw(rows);
             var (heldX, heldY) = Draw(Math.Max(DocumentRows, rows / 10));
             return new IllConditioned(source, target, x, y, heldX, heldY);
@@ -203,7 +203,7 @@ internal static class FitBench
             {
                 using var inner = NewDisposeScope();
                 var z = randn(count, source, generator: generator);
-                return (Rows(z.matmul(turn)), Rows(z.matmul(show).add_(randn(count, target, generator: generator).mul_(Noise))));
+                return (Rows(z.matmul(turn)), Rows(z.matmul(show).add_(randn(count, target, generator: generator).mul_(Number.Of(Noise)), Number.One)));
             }
         }
     }
