@@ -11,40 +11,12 @@ namespace LrtMesh.Client;
 /// message: that is DEADLINE_EXCEEDED, as its trailers say, and not the INTERNAL that gRPC makes of half a message. An answer that ends with no status at all was cut by a
 /// server that closes the connection, and is UNAVAILABLE: of lost connections see <see cref="LeavingServer"/>.
 /// </summary>
-internal sealed class EndedReads : HttpContent
+/// <param name="response">The answer, with its content as it comes.</param>
+internal sealed class EndedReads(HttpResponseMessage response) : WrappedContent(response.Content)
 {
-    private readonly HttpContent _content;
-    private readonly HttpResponseMessage _response;
+    protected override async Task<Stream> CreateContentReadStreamAsync() => new Reads(await Content.ReadAsStreamAsync().ConfigureAwait(false), response.TrailingHeaders);
 
-    /// <param name="response">The answer, with its content as it comes.</param>
-    public EndedReads(HttpResponseMessage response)
-    {
-        (_content, _response) = (response.Content, response);
-        foreach (var header in _content.Headers)
-        {
-            Headers.TryAddWithoutValidation(header.Key, header.Value);
-        }
-    }
-
-    protected override async Task<Stream> CreateContentReadStreamAsync() => new Reads(await _content.ReadAsStreamAsync().ConfigureAwait(false), _response.TrailingHeaders);
-
-    protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => _content.CopyToAsync(stream, context);
-
-    protected override bool TryComputeLength(out long length)
-    {
-        length = 0;
-        return false;
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-        {
-            _content.Dispose();
-        }
-
-        base.Dispose(disposing);
-    }
+    protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => Content.CopyToAsync(stream, context);
 
     /// <summary>Read forward, and asynchronously alone.</summary>
     private sealed class Reads(Stream stream, HttpResponseHeaders trailers) : Stream

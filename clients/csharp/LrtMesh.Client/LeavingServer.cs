@@ -37,40 +37,14 @@ internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<st
         }
     }
 
-    private sealed class SentOnce : HttpContent
+    private sealed class SentOnce(HttpContent content) : WrappedContent(content)
     {
-        private readonly HttpContent _content;
         private int _sent;
-
-        public SentOnce(HttpContent content)
-        {
-            _content = content;
-            foreach (var header in content.Headers)
-            {
-                Headers.TryAddWithoutValidation(header.Key, header.Value);
-            }
-        }
 
         protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) => SerializeToStreamAsync(stream, context, CancellationToken.None);
 
         protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken) => Interlocked.Exchange(ref _sent, 1) == 0
-            ? _content.CopyToAsync(stream, context, cancellationToken)
+            ? Content.CopyToAsync(stream, context, cancellationToken)
             : throw new IOException("the connection was left by its server before the call had begun");
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = 0;
-            return false;
-        }
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing)
-            {
-                _content.Dispose();
-            }
-
-            base.Dispose(disposing);
-        }
     }
 }

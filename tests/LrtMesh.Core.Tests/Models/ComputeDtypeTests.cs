@@ -7,19 +7,10 @@ using static TorchSharp.torch;
 namespace LrtMesh.Core.Tests.Models;
 
 /// <summary>Each compute dtype: that its script compiles and is near float32 for every family, how auto chooses, and how int8 rounds.</summary>
-public sealed class ComputeDtypeTests : IDisposable
+public sealed class ComputeDtypeTests : InferenceTests
 {
-    private readonly IDisposable _noGrad = no_grad();
-    private readonly DisposeScope _scope = NewDisposeScope();
-
     public static TheoryData<string, ScalarType, double> Variants() => new(FamilyVariants.All.Keys.SelectMany(
         variant => new[] { (variant, ScalarType.BFloat16, 0.03), (variant, ScalarType.Int8, 0.08) }));
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        _noGrad.Dispose();
-    }
 
     [Theory]
     [MemberData(nameof(Variants))]

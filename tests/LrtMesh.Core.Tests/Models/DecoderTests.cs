@@ -8,20 +8,18 @@ using static TorchSharp.torch;
 namespace LrtMesh.Core.Tests.Models;
 
 /// <summary>The decoder against a float64 reference written from nothing but the definition.</summary>
-public sealed class DecoderTests : IDisposable
+public sealed class DecoderTests : InferenceTests
 {
     private const float Tolerance = 1e-4f;
 
     private readonly TemporaryCheckpoint _checkpoint = new(width: 32, layers: 3);
-    private readonly IDisposable _noGrad = no_grad();
-    private readonly DisposeScope _scope = NewDisposeScope();
     private readonly int[] _ids = [0, 17, 200, 3, 99, 42, 42, 7, 311, 5, 128, 1];
 
-    public void Dispose()
+    public override void Dispose()
     {
-        _scope.Dispose();
-        _noGrad.Dispose();
+        base.Dispose();
         _checkpoint.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Fact]

@@ -9,20 +9,11 @@ using static TorchSharp.torch;
 namespace LrtMesh.Core.Tests.Models;
 
 /// <summary>Every family in its odd corners: against float64, and with the cache, in company and with padding, against itself alone.</summary>
-public sealed class FamilyVariantTests : IDisposable
+public sealed class FamilyVariantTests : InferenceTests
 {
     private const double Tolerance = 1e-4;
 
-    private readonly IDisposable _noGrad = no_grad();
-    private readonly DisposeScope _scope = NewDisposeScope();
-
     public static TheoryData<string> Variants() => [.. FamilyVariants.All.Keys];
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        _noGrad.Dispose();
-    }
 
     [Theory]
     [MemberData(nameof(Variants))]

@@ -8,20 +8,11 @@ using static TorchSharp.torch;
 namespace LrtMesh.Core.Tests.Models;
 
 /// <summary>Every family against what two independent implementations computed in float64: hidden states, logits, tokens, steering.</summary>
-public sealed class GoldenTests(ITestOutputHelper output) : IDisposable
+public sealed class GoldenTests(ITestOutputHelper output) : InferenceTests
 {
     private const int Generated = 16;
 
-    private readonly IDisposable _noGrad = no_grad();
-    private readonly DisposeScope _scope = NewDisposeScope();
-
     public static TheoryData<string> Folders() => [.. GoldenCheckpoint.Folders()];
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        _noGrad.Dispose();
-    }
 
     [Theory]
     [MemberData(nameof(Folders))]

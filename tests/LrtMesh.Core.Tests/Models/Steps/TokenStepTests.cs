@@ -9,20 +9,11 @@ using static TorchSharp.torch;
 namespace LrtMesh.Core.Tests.Models.Steps;
 
 /// <summary>A token at a time, computed here: what float64 gives, and the same bits in any company.</summary>
-public sealed class TokenStepTests : IDisposable
+public sealed class TokenStepTests : InferenceTests
 {
     private const int Length = 12;
 
-    private readonly IDisposable _noGrad = no_grad();
-    private readonly DisposeScope _scope = NewDisposeScope();
-
     public static TheoryData<string> Variants() => [.. FamilyVariants.All.Keys];
-
-    public void Dispose()
-    {
-        _scope.Dispose();
-        _noGrad.Dispose();
-    }
 
     [Theory]
     [MemberData(nameof(Variants))]
