@@ -3,12 +3,11 @@ using System.Globalization;
 using System.Net;
 using LrtMesh.Core;
 using LrtMesh.ServiceDefaults.Telemetry;
-using Microsoft.Extensions.Configuration;
 
 namespace LrtMesh.ServiceDefaults;
 
 /// <summary>
-/// A role process's settings, from the command line (<c>--kv-cache-bytes 1000000</c>), which wins, or the environment
+/// A role process's settings, from the command line (<c>--kv-cache-bytes 1000000</c>, or with = between), which wins, or the environment
 /// (<c>LRTMESH_KV_CACHE_BYTES</c>). What is wrong is gathered, so that a start fails once and names all of it.
 /// </summary>
 public sealed class RoleSettings
@@ -16,7 +15,7 @@ public sealed class RoleSettings
     private const string Prefix = "LRTMESH_";
     private const int MaxSeconds = 40 * 24 * 60 * 60; // a timer takes little more
 
-    private readonly IConfiguration _configuration;
+    private readonly Dictionary<string, string> _given = new(StringComparer.OrdinalIgnoreCase);
     private readonly bool _collector;
     private readonly HashSet<string> _known = new(StringComparer.OrdinalIgnoreCase);
     private readonly List<Violation> _wrong = [];
@@ -26,7 +25,8 @@ public sealed class RoleSettings
     /// <param name="environment">The environment's variables, by name.</param>
     public RoleSettings(string[] arguments, IDictionary environment)
     {
-        _configuration = new ConfigurationBuilder().AddInMemoryCollection(Variables(environment)).AddCommandLine(arguments).Build();
+        ReadEnvironment(environment);
+        ReadArguments(arguments);
         _collector = environment["OTEL_EXPORTER_OTLP_ENDPOINT"] is string { Length: > 0 };
     }
 
@@ -121,12 +121,13 @@ public sealed class RoleSettings
             return otherwise;
         }
 
-        if (!double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) || seconds > MaxSeconds)
+        if (!double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) || seconds is not (>= 0 and <= MaxSeconds))
         {
             Wrong(name, $"must be a number of seconds from 0 to {MaxSeconds}, not '{text}'");
+            return otherwise;
         }
 
-        return TimeSpan.FromSeconds(Math.Min(seconds, MaxSeconds));
+        return TimeSpan.FromSeconds(seconds);
     }
 
     /// <summary>Whether something is switched on; default is false.</summary>
@@ -166,7 +167,7 @@ public sealed class RoleSettings
     /// <exception cref="LrtMeshException">InvalidArgument.</exception>
     public void Check()
     {
-        foreach (var (name, _) in _configuration.AsEnumerable().Where(setting => !_known.Contains(setting.Key)))
+        foreach (var name in _given.Keys.Where(name => !_known.Contains(name)))
         {
             Wrong(name.ToLowerInvariant(), $"is no setting of this role; it has {string.Join(", ", _known.Order(StringComparer.Ordinal))}");
         }
@@ -195,12 +196,49 @@ public sealed class RoleSettings
     private string? Value(string name)
     {
         _known.Add(name);
-        return _configuration[name];
+        return _given.GetValueOrDefault(name);
     }
 
-    // A shell allows no hyphen in a variable's name.
-    private static IEnumerable<KeyValuePair<string, string?>> Variables(IDictionary environment) =>
-        from string name in environment.Keys
-        where name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && name.Length > Prefix.Length
-        select KeyValuePair.Create(name[Prefix.Length..].Replace('_', '-'), (string?)environment[name]);
+    private void ReadEnvironment(IDictionary environment)
+    {
+        foreach (string name in environment.Keys)
+        {
+            if (name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase) && name.Length > Prefix.Length && environment[name] is string value)
+            {
+                _given[name[Prefix.Length..].Replace('_', '-')] = value; // a shell allows no hyphen in a variable's name
+            }
+        }
+    }
+
+    // Not with .NET's own reader, which passes over what it does not understand: a role would start without what was asked for.
+    private void ReadArguments(string[] arguments)
+    {
+        var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var argument = arguments[i];
+            if (!argument.StartsWith("--", StringComparison.Ordinal))
+            {
+                _wrong.Add(new Violation(argument, "is no setting: one is written --NAME VALUE or --NAME=VALUE"));
+                continue;
+            }
+
+            var end = argument.IndexOf('=', StringComparison.Ordinal);
+            var name = end < 0 ? argument[2..] : argument[2..end];
+            var value = end >= 0 ? argument[(end + 1)..] : i + 1 < arguments.Length && !arguments[i + 1].StartsWith("--", StringComparison.Ordinal) ? arguments[++i] : null;
+            if (value is null)
+            {
+                Wrong(name, $"must have a value: --{name} VALUE");
+                _known.Add(name); // said enough
+                continue;
+            }
+
+            if (!seen.Add(name))
+            {
+                Wrong(name, "is given twice");
+            }
+
+            _given[name] = value;
+        }
+    }
 }

@@ -34,4 +34,26 @@ public sealed class RoleSettingsTests
         Assert.Equal(field, violation.Field);
         Assert.Contains("kv-cache-bytes", violation.Description, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("--insecure", "must have a value", "--dtype", "float32", "--insecure")] // .NET's reader passes over the last of these
+    [InlineData("--insecure", "must have a value", "--insecure", "--dtype", "float32")]
+    [InlineData("stray", "is no setting", "--dtype", "float32", "stray")]
+    [InlineData("-p=1", "is no setting", "-p=1")]
+    [InlineData("--dtype", "is given twice", "--dtype", "float32", "--dtype=int8")]
+    [InlineData("--drain-seconds", "must be a number of seconds", "--drain-seconds", "NaN")]
+    public void An_argument_that_is_not_understood_is_refused_and_not_passed_over(string field, string says, params string[] arguments)
+    {
+        var refused = Assert.Throws<LrtMeshException>(() => ModelRoleOptions.From(new RoleSettings(arguments, Enough)));
+        var violation = Assert.Single(refused.Violations);
+        Assert.Equal(field, violation.Field);
+        Assert.Contains(says, violation.Description, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_value_follows_its_name_or_a_sign_between()
+    {
+        var options = ModelRoleOptions.From(new RoleSettings(["--max-batch=7", "--max-streams", "9"], Enough));
+        Assert.Equal((7, 9), (options.MaxBatch, options.Limits.Streams));
+    }
 }
