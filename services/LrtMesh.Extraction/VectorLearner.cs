@@ -126,9 +126,11 @@ public sealed class VectorLearner(ModelRegistry models, ILogger<VectorLearner> l
         var check = new RequestCheck();
         for (var i = 0; i < tokens.Length; i++)
         {
+            var field = $"pairs[{i / 2}].{(i % 2 == 0 ? "positive" : "negative")}";
+            check.Require(tokens[i].Length > 0, field, $"must hold at least one token: the tokenizer of {model.Name} leaves nothing of it");
             check.RequireRange(
                 tokens[i].Length <= model.Description.Context,
-                $"pairs[{i / 2}].{(i % 2 == 0 ? "positive" : "negative")}",
+                field,
                 $"has {tokens[i].Length} tokens, and {model.Name} reads at most {model.Description.Context}");
         }
 

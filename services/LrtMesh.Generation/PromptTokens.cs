@@ -25,8 +25,9 @@ internal static class PromptTokens
     {
         if (text is not null)
         {
-            check.Require(text.Length > 0, "prompt", "must not be empty");
-            return [.. model.Tokenizer.Encode(text, addSpecialTokens: true).Select(token => token.Id)];
+            int[] tokens = [.. model.Tokenizer.Encode(text, addSpecialTokens: true).Select(token => token.Id)];
+            check.Require(tokens.Length > 0 && text.Length > 0, "prompt", text.Length == 0 ? "must not be empty" : NoTokens(model));
+            return tokens;
         }
 
         if (ids is not null)
@@ -55,6 +56,9 @@ internal static class PromptTokens
 
         return [.. ids.Ids.Select(id => (int)id)];
     }
+
+    /// <summary>What is wrong with a text of which a tokenizer leaves nothing, such as spaces that it strips.</summary>
+    private static string NoTokens(LoadedModel model) => $"must hold at least one token: the tokenizer of {model.Name} leaves nothing of it";
 
     /// <summary>What bounds a sequence of a model, in words.</summary>
     public static string Bound(LoadedModel model) => model.LongestSequence == model.Description.Context

@@ -47,8 +47,8 @@ internal sealed class StopMatcher(IReadOnlyList<string> stops)
     {
         for (var length = Math.Min(text.Length, stops.Select(stop => stop.Length - 1).DefaultIfEmpty(0).Max()); length > 0; length--)
         {
-            var end = text[^length..];
-            if (stops.Any(stop => stop.StartsWith(end, StringComparison.Ordinal)))
+            var from = text.Length - length;
+            if (stops.Any(stop => stop.AsSpan().StartsWith(text.AsSpan(from))))
             {
                 return length;
             }

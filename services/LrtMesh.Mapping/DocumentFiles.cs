@@ -27,7 +27,7 @@ internal sealed class DocumentFiles
     /// <summary>Finds the files.</summary>
     /// <param name="source">What a request asks for.</param>
     /// <param name="root">The role's text root; null: it has none.</param>
-    /// <exception cref="LrtMeshException">FailedPrecondition: no text root; InvalidArgument: a path that leaves it; NotFound: nothing to read there.</exception>
+    /// <exception cref="LrtMeshException">FailedPrecondition: no text root, or what may not be read; InvalidArgument: a path that leaves it; NotFound: nothing to read there.</exception>
     public static DocumentFiles Open(TextSource source, string? root)
     {
         if (root is null)
@@ -36,22 +36,31 @@ internal sealed class DocumentFiles
         }
 
         var top = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root)) + Path.DirectorySeparatorChar;
-        var path = Path.GetFullPath(Path.Combine(top, source.Path));
+        var path = source.Path.Contains('\0', StringComparison.Ordinal) ? "" : Path.GetFullPath(Path.Combine(top, source.Path)); // .NET takes no zero in a path
         if (!(path + Path.DirectorySeparatorChar).StartsWith(top, StringComparison.Ordinal))
         {
             throw LrtMeshException.Invalid("texts.path", "must be a path below the role's text root, such as corpus/train.jsonl");
         }
 
-        var files = Directory.Exists(path)
-            ? [.. new DirectoryInfo(path).EnumerateFiles("*", SearchOption.AllDirectories).Where(IsText).OrderBy(file => file.FullName, StringComparer.Ordinal)]
-            : File.Exists(path) && IsText(new FileInfo(path)) ? new[] { new FileInfo(path) } : [];
+        FileInfo[] files;
+        try
+        {
+            files = Directory.Exists(path)
+                ? [.. new DirectoryInfo(path).EnumerateFiles("*", SearchOption.AllDirectories).Where(IsText).OrderBy(file => file.FullName, StringComparer.Ordinal)]
+                : File.Exists(path) && IsText(new FileInfo(path)) ? [new FileInfo(path)] : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw LrtMeshException.Mismatch("texts.path", $"cannot be listed: {e.Message.Replace(top, "", StringComparison.Ordinal)}");
+        }
+
         return files.Length > 0
             ? new DocumentFiles(top, source.Field.Length > 0 ? source.Field : "text", files)
             : throw LrtMeshException.NotFound("texts.path", $"there is no file or folder '{source.Path}' with {string.Join(", ", Extensions)} below the role's text root");
     }
 
     /// <summary>The documents, each with the share of the bytes that come before it.</summary>
-    /// <exception cref="LrtMeshException">InvalidArgument, naming the file and line that is wrong.</exception>
+    /// <exception cref="LrtMeshException">InvalidArgument, naming the file and line that is wrong. FailedPrecondition, naming the file: it cannot be read.</exception>
     public async IAsyncEnumerable<(Document Document, double Progress)> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
         var before = 0L;
@@ -71,7 +80,7 @@ internal sealed class DocumentFiles
 
     private async IAsyncEnumerable<(Document Document, long Position)> ReadLinesAsync(FileInfo file, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        using var stream = file.OpenRead();
+        await using var stream = await ReadableAsync(file, () => Task.FromResult(file.OpenRead()));
         using var reader = new StreamReader(stream, Encoding.UTF8);
         var buffer = new char[64 << 10];
         var line = new StringBuilder();
@@ -109,7 +118,7 @@ internal sealed class DocumentFiles
 
     private async IAsyncEnumerable<(Document Document, long Position)> ReadParquetAsync(FileInfo file, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await using var reader = await ParquetReader.CreateAsync(file.FullName, cancellationToken: cancellation);
+        await using var reader = await ReadableAsync(file, () => ParquetReader.CreateAsync(file.FullName, cancellationToken: cancellation));
         var column = reader.Schema.GetDataFields().FirstOrDefault(field => field.Path.ToString() == _field && IsString(field))
             ?? throw LrtMeshException.Invalid(
                 "texts.field", $"must be a column of strings of {Name(file)}: {string.Join(", ", reader.Schema.GetDataFields().Where(IsString).Select(field => field.Path.ToString()))}; not '{_field}'");
@@ -117,7 +126,11 @@ internal sealed class DocumentFiles
         {
             using var rows = reader.OpenRowGroupReader(group);
             var texts = new string?[rows.RowCount];
-            await rows.ReadAsync(column, texts.AsMemory(), null, cancellation);
+            await ReadableAsync(file, async () =>
+            {
+                await rows.ReadAsync(column, texts.AsMemory(), null, cancellation);
+                return true;
+            });
             for (var row = 0; row < texts.Length; row++)
             {
                 if (texts[row]?.Length > MapRequest.MaxDocumentBytes)
@@ -159,6 +172,19 @@ internal sealed class DocumentFiles
         }
 
         throw Wrong(file, number, $"must be an object with a string \"{_field}\" or a list \"messages\" of role and content");
+    }
+
+    /// <summary>Reads of a file. What is wrong with one that is no Parquet, or a damaged one, its reader says in many ways.</summary>
+    private async Task<T> ReadableAsync<T>(FileInfo file, Func<Task<T>> read)
+    {
+        try
+        {
+            return await read();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw LrtMeshException.Mismatch("texts.path", $"{Name(file)} cannot be read: {e.Message.Replace(_root, "", StringComparison.Ordinal)}");
+        }
     }
 
     private LrtMeshException Wrong(FileInfo file, int number, string why) =>

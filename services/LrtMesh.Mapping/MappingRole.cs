@@ -13,6 +13,7 @@ public static class MappingRole
         var builder = RoleHost.CreateBuilder("mapping", options);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<ModelEndpoints>();
+        builder.Services.AddSingleton(new PushedRows(options.MomentMemory));
         builder.Services.AddSingleton<FitThread>();
         builder.Services.AddSingleton<MapFitter>();
         builder.Services.AddSingleton<MapJobs>();

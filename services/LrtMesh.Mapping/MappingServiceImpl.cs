@@ -8,7 +8,7 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
-internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, MappingOptions options)
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, PushedRows pushed, MappingOptions options)
     : MappingService.MappingServiceBase
 {
     /// <inheritdoc/>
@@ -125,7 +125,7 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task<PushRowsResponse> PushRows(IAsyncStreamReader<PushRowsRequest> requestStream, ServerCallContext context)
     {
-        var (maps, refused) = await PushedRows.FitAsync(requestStream, options.MomentMemory, context.CancellationToken);
+        var (maps, refused) = await pushed.FitAsync(requestStream, context.CancellationToken);
         var response = new PushRowsResponse { RefusedRows = (ulong)refused };
         foreach (var map in Enumerable.Reverse(maps))
         {

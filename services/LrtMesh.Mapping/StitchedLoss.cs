@@ -59,8 +59,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
         using var run = models[y].Client.RunOn(cancellationToken: cancellation);
         try
         {
-            await run.RequestStream.WriteAsync(new RunOnRequest { Spec = new RunOnSpec { Model = models[y].Model.Name, Layer = plan.Layers[y].Layer.Layer } }, cancellation);
-            await run.ResponseStream.MoveNext(cancellation);
+            await AskAsync(new() { Spec = new RunOnSpec { Model = models[y].Model.Name, Layer = plan.Layers[y].Layer.Layer } });
             foreach (var document in documents)
             {
                 var readings = await Task.WhenAll(source.ReadAsync([document]), target.ReadAsync([document]));
@@ -96,13 +95,7 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
                         request.States = TensorCodec.Encode(states, kept.Length, width);
                     }
 
-                    await run.RequestStream.WriteAsync(new RunOnRequest { Sequence = request }, cancellation);
-                    if (!await run.ResponseStream.MoveNext(cancellation))
-                    {
-                        throw new LrtMeshException(ErrorReason.DataLoss, $"the endpoint of {models[y].Model.Name} ended the stream of a run-on");
-                    }
-
-                    var losses = run.ResponseStream.Current.Losses.Losses;
+                    var losses = (await AskAsync(new() { Sequence = request })).Losses.Losses;
                     return sequence.Positions.Sum(position => losses[(int)position]);
                 }
             }
@@ -123,5 +116,21 @@ internal sealed class StitchedLoss(MapPlan plan, IReadOnlyList<LocatedModel> mod
 
         (loss.Native, loss.MeanAblated, loss.Stitched) = (loss.Native / loss.Tokens, loss.MeanAblated / loss.Tokens, loss.Stitched / loss.Tokens);
         return loss;
+
+        async Task<RunOnResponse> AskAsync(RunOnRequest request)
+        {
+            try
+            {
+                await run.RequestStream.WriteAsync(request, cancellation);
+            }
+            catch (Exception e) when (e is RpcException or InvalidOperationException or IOException)
+            {
+                // The call has ended, and the reading side says why.
+            }
+
+            return await run.ResponseStream.MoveNext(cancellation)
+                ? run.ResponseStream.Current
+                : throw new LrtMeshException(ErrorReason.DataLoss, $"the endpoint of {models[y].Model.Name} ended the stream of a run-on");
+        }
     }
 }

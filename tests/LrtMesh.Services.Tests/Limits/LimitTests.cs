@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Google.Protobuf;
 using Google.Rpc;
 using Grpc.Core;
 using Grpc.Net.Client;
 using LrtMesh.Client;
 using LrtMesh.Core;
+using LrtMesh.Core.Maps;
 using LrtMesh.Core.Tensors;
 using LrtMesh.Extraction;
 using LrtMesh.Generation;
@@ -305,6 +307,84 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         var clock = Stopwatch.StartNew();
         await new ExtractionService.ExtractionServiceClient(channel).ReadAsync(spec, [[.. all.Take(texts)], ["The"]], Ct);
         Assert.InRange(clock.Elapsed, TimeSpan.FromSeconds((sum - 604) / 10.0), TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
+    public async Task A_text_of_which_the_tokenizer_leaves_nothing_is_refused_by_name()
+    {
+        var strips = Directory.CreateDirectory(Path.Combine(Folder, "strips")).FullName;
+        foreach (var file in new DirectoryInfo(Path.Combine(Mesh.Folder, "target")).GetFiles())
+        {
+            file.CopyTo(Path.Combine(strips, file.Name));
+        }
+
+        await ChangeAsync("tokenizer.json", tokenizer =>
+        {
+            tokenizer["normalizer"] = new JsonObject { ["type"] = "Strip", ["strip_left"] = true, ["strip_right"] = true };
+            tokenizer["post_processor"] = null; // which would put a token before the text
+        });
+        await ChangeAsync("tokenizer_config.json", config => config["add_bos_token"] = false);
+        await using var role = GenerationRole.Build(new() { Redis = Mesh.Mesh.Store.Split(' ')[1], Models = [new("strips", strips)] });
+        await role.StartAsync(Ct);
+        CountTensors();
+        using var channel = Open(role);
+        var learn = new LearnVectorRequest
+        {
+            Name = "none", Model = "strips", Layers = { 1 }, Pairs = { new ContrastPair { Positive = "The cat", Negative = " " }, new ContrastPair { Positive = "A dog", Negative = "The rain" } },
+        };
+        foreach (var (field, call) in new (string, Func<Task>)[]
+        {
+            ("prompt", () => new GenerationService.GenerationServiceClient(channel).AnswerAsync(new() { Model = "strips", Prompt = "  " }, Ct)),
+            ("pairs[0].negative", async () => await new ExtractionService.ExtractionServiceClient(channel).LearnVectorAsync(learn, cancellationToken: Ct)),
+        })
+        {
+            var error = await Assert.ThrowsAsync<RpcException>(call);
+            Assert.Equal(StatusCode.InvalidArgument, error.StatusCode);
+            Assert.Contains("at least one token", CallError.From(error).Fields[field], StringComparison.Ordinal);
+        }
+
+        async Task ChangeAsync(string name, Action<JsonNode> change)
+        {
+            var file = Path.Combine(strips, name);
+            var json = JsonNode.Parse(await File.ReadAllTextAsync(file, Ct))!;
+            change(json);
+            await File.WriteAllTextAsync(file, json.ToJsonString(), Ct);
+        }
+    }
+
+    [Fact]
+    public async Task Fits_of_pushed_rows_share_the_memory_that_they_may_take()
+    {
+        await using var role = await StartAsync(Options(new()) with { MomentMemory = MomentAccumulator.BytesNeeded(1, 1, folds: 5, shuffled: false) * 3 / 2 });
+        using var channel = Open(role);
+        var maps = new MappingService.MappingServiceClient(channel);
+        using var first = PushTo(maps);
+        await BeginAsync(first);
+        RpcException second;
+        do
+        {
+            second = await EndAsync(maps);
+        }
+        while (second.StatusCode == StatusCode.FailedPrecondition && !Ct.IsCancellationRequested); // one without rows: the first had not yet begun
+
+        Assert.Equal(StatusCode.ResourceExhausted, second.StatusCode);
+        Assert.Contains("fits of other calls", second.Status.Detail, StringComparison.Ordinal);
+        Assert.NotNull(CallError.From(second).RetryAfter);
+
+        await first.RequestStream.CompleteAsync();
+        Assert.Equal(StatusCode.FailedPrecondition, (await Assert.ThrowsAsync<RpcException>(() => first.ResponseAsync)).StatusCode);
+        Assert.Equal(StatusCode.FailedPrecondition, (await EndAsync(maps)).StatusCode);
+
+        static async Task<RpcException> EndAsync(MappingService.MappingServiceClient maps)
+        {
+            using var call = PushTo(maps);
+            return await Assert.ThrowsAsync<RpcException>(async () =>
+            {
+                await BeginAsync(call);
+                await call.RequestStream.CompleteAsync();
+                await call.ResponseAsync;
+            });
+        }
     }
 
     [Fact]

@@ -229,6 +229,7 @@ internal static class BadInput
         ["job: time limit"] = Job(request => request.TimeLimit = new Google.Protobuf.WellKnownTypes.Duration(), InvalidArgument, "time_limit", "from 1 s"),
         ["job: documents and moments"] = Job(request => request.MomentsOf.Add("x"), InvalidArgument, "documents", "must be empty"),
         ["job: file above the text root"] = Job(request => FromFiles(request, "../data"), InvalidArgument, "texts.path", "below the role's text root"),
+        ["job: a file with a zero in its name"] = Job(request => FromFiles(request, "a\0.txt"), InvalidArgument, "texts.path", "below the role's text root"),
         ["job: no such file"] = Job(request => FromFiles(request, "none.jsonl"), NotFound, "texts.path", ".parquet"),
         ["job: documents and files"] = Job(request => request.Texts = new TextSource { Path = "x.txt" }, InvalidArgument, "documents", "must be empty"),
         ["job: a map and a sweep"] = Job(request => request.Sweep = new Sweep(), InvalidArgument, "sweep", "come alone"),
@@ -452,7 +453,15 @@ internal static class BadInput
                 await call.RequestStream.WriteAsync(new() { Spec = spec }, cancellation);
             }
 
-            await call.RequestStream.WriteAsync(new() { Sequence = sequence }, cancellation);
+            try
+            {
+                await call.RequestStream.WriteAsync(new() { Sequence = sequence }, cancellation);
+            }
+            catch (Grpc.Core.RpcException)
+            {
+                // The spec was refused before this was sent; the reading side has the status.
+            }
+
             while (await call.ResponseStream.MoveNext(cancellation))
             {
             }

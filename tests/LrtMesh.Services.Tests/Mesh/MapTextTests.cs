@@ -69,6 +69,28 @@ public sealed class MapTextTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.Contains(says, job.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_file_that_cannot_be_read_is_named_and_not_where_the_text_root_lies()
+    {
+        await File.WriteAllTextAsync(Path.Combine(Mesh.TextRoot, "damaged.parquet"), "PAR1, and then no Parquet", Ct);
+        await WriteParquetAsync(Path.Combine(Mesh.TextRoot, "cut.parquet"), "text");
+        await using (var file = File.OpenWrite(Path.Combine(Mesh.TextRoot, "cut.parquet")))
+        {
+            file.Write(new byte[200]);
+        }
+
+        foreach (var path in new[] { "damaged.parquet", "cut.parquet" })
+        {
+            var request = Job("unreadable");
+            request.Texts = new TextSource { Path = path };
+            var job = await Mesh.Mapping.RunJobAsync(request, Ct);
+
+            Assert.Equal(JobState.Failed, job.State);
+            Assert.Contains($"{path} cannot be read", job.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain(Mesh.TextRoot, job.Error, StringComparison.Ordinal);
+        }
+    }
+
     private static CreateMapJobRequest Job(string name) => new()
     {
         Map = name,
