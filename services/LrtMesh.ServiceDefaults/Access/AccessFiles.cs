@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
+using LrtMesh.Core;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.IdentityModel.Tokens;
@@ -21,7 +22,7 @@ internal sealed class AccessFiles : BackgroundService
     private (X509Certificate2 Certificate, bool Expired)? _told;
 
     /// <summary>Reads them.</summary>
-    /// <exception cref="Core.LrtMeshException">FailedPrecondition, naming the file: it cannot be read or is wrong, or the certificate has expired.</exception>
+    /// <exception cref="LrtMeshException">FailedPrecondition, naming the file: it cannot be read or is wrong, or the certificate has expired.</exception>
     public AccessFiles(RoleOptions options, ILogger<AccessFiles> logger)
     {
         _logger = logger;
@@ -32,7 +33,7 @@ internal sealed class AccessFiles : BackgroundService
         Keys = access.Tokens is { } tokens ? Watch(texts => TokenKeys.Parse(texts[0]), tokens.Jwks) : null;
         PeerCa = peers.Ca is { } peerCa ? Watch(texts => Certificates.Authorities(texts[0]), peerCa) : null;
         PeerCertificate = peers.Certificate is { } own ? Watch(texts => Certificates.WithKey(texts[0], texts[1]), own.Certificate, own.Key) : null;
-        PeerToken = peers.TokenFile is { } token ? Watch(texts => texts[0].Trim(), token) : null;
+        PeerToken = peers.TokenFile is { } token ? Watch(texts => Token(texts[0]), token) : null;
     }
 
     /// <summary>The server's certificate; null: no TLS.</summary>
@@ -66,6 +67,11 @@ internal sealed class AccessFiles : BackgroundService
             }
         }
     }
+
+    /// <summary>A token, as a header takes it. A file that is being written is empty for a moment.</summary>
+    private static string Token(string text) => text.Trim() is { Length: > 0 } token && token.All(c => c is > ' ' and <= '~')
+        ? token
+        : throw new LrtMeshException(ErrorReason.FailedPrecondition, "there is no token in it: one line of visible ASCII characters is wanted");
 
     private ReloadedFiles<T> Watch<T>(Func<string[], T> parse, params string[] paths)
         where T : class
