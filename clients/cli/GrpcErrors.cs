@@ -27,7 +27,7 @@ internal static class GrpcErrors
     private static string? HintFor(StatusCode code, TimeSpan? retry) => code switch
     {
         StatusCode.InvalidArgument or StatusCode.OutOfRange => "`lrtmesh COMMAND --help` says what each option takes; `lrtmesh models` shows layers, widths and contexts.",
-        StatusCode.NotFound => "`lrtmesh models` lists the models. Vectors are made by `lrtmesh learn` and `lrtmesh transfer`, maps by `lrtmesh train-map`.",
+        StatusCode.NotFound => "`lrtmesh models` lists the models. Vectors are made by `lrtmesh learn` and `lrtmesh transfer`, maps by `lrtmesh train-map`; `lrtmesh versions` lists those of one name.",
         StatusCode.ResourceExhausted => retry is { } delay ? $"The mesh is busy: try again in {delay.TotalSeconds:0.#} s." : "The mesh is busy or a limit is reached: try again later, or with less.",
         StatusCode.Unavailable => "Is the mesh running, and its Redis? `lrtmesh up` starts one; without --mesh a command starts its own.",
         StatusCode.DeadlineExceeded => "The mesh took too long: try with less text, or when it is less busy.",

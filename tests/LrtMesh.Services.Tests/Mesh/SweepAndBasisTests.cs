@@ -59,6 +59,20 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
         var after = (await Mesh.Mapping.CreateBasisMapAsync(new() { Basis = "basis", SourceModel = "source", TargetModel = "target", Map = "basis/after" }, cancellationToken: Ct)).Map;
         Assert.Equal(before.Digest, after.Digest);
 
+        // The basis as it was before one more model came is still there, by its version.
+        Assert.Equal([added.Basis, job.Basis], (await Mesh.Mapping.ListBasesAsync(new() { VersionsOf = "basis" }, cancellationToken: Ct)).Bases);
+        Assert.Equal(job.Basis, (await Mesh.Mapping.GetBasisAsync(new() { Name = "basis", Version = 1 }, cancellationToken: Ct)).Basis);
+        using var exportBefore = Mesh.Mapping.ExportBasis(new() { Basis = "basis", BasisVersion = 1 }, cancellationToken: Ct);
+        Assert.True(await exportBefore.ResponseStream.MoveNext(Ct));
+        Assert.Equal(job.Basis, exportBefore.ResponseStream.Current.Content.Basis);
+        foreach (var (version, field) in new[] { (1ul, "source_model: 'stranger' is not in the basis"), (3ul, "basis_version: there is no version 3") })
+        {
+            var missing = await Assert.ThrowsAsync<RpcException>(async () => await Mesh.Mapping.CreateBasisMapAsync(
+                new() { Basis = "basis", BasisVersion = version, SourceModel = "stranger", TargetModel = "target", Map = "basis/none" }, cancellationToken: Ct));
+            Assert.Equal(StatusCode.NotFound, missing.StatusCode);
+            Assert.StartsWith(field, missing.Status.Detail, StringComparison.Ordinal);
+        }
+
         var map = (await Mesh.Mapping.CreateBasisMapAsync(new() { Basis = "basis", SourceModel = "stranger", TargetModel = "target", Map = "basis/new" }, cancellationToken: Ct)).Map;
         Assert.Equal((added.Basis.Digest, 16u, 24u), (map.BasisDigest, map.SourceWidth, map.TargetWidth));
         var rows = await Mesh.Mapping.ApplyMapAsync(new() { Map = "basis/new", Rows = TensorCodec.Encode(Enumerable.Repeat(0.5f, 16).ToArray(), 1, 16) }, cancellationToken: Ct);

@@ -5,6 +5,7 @@ using LrtMesh.Core.Store;
 using LrtMesh.Standalone;
 using LrtMesh.TestKit.Stores;
 using Microsoft.Extensions.Logging.Abstractions;
+using StackExchange.Redis;
 using Xunit;
 
 namespace LrtMesh.Services.Tests.Store;
@@ -31,6 +32,31 @@ public sealed class EmbeddedStoreTests : IDisposable
             for (var i = 0; i <= start; i++)
             {
                 Assert.Equal(StoreSamples.Vector($"v{i}", i + 1).Elements, (await store.Vectors.GetAsync($"v{i}", Ct)).Elements);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_version_that_was_replaced_is_there_after_a_restart_and_still_has_its_time()
+    {
+        await using (var embedded = EmbeddedStore.Start(_folder, 0))
+        {
+            await using var store = await ConnectAsync(embedded);
+            await store.Vectors.PutAsync(StoreSamples.Vector("v", 1), Ct);
+            await store.Vectors.PutAsync(StoreSamples.Vector("v", 2), Ct);
+        }
+
+        await using var again = EmbeddedStore.Start(_folder, 0);
+        await using var reader = await ConnectAsync(again);
+        Assert.Equal(StoreSamples.Vector("v", 1).Elements, (await reader.Vectors.GetAsync("v", 1, Ct)).Elements);
+        await using var raw = await ConnectionMultiplexer.ConnectAsync(again.Address);
+        var database = raw.GetDatabase();
+        foreach (var (header, day) in new[] { ("lrtmesh:vector:{v}", 0), ("lrtmesh:vector:{v}:v1", 1) })
+        {
+            foreach (var key in new[] { header, $"lrtmesh:vector:{{v}}:{await database.HashGetAsync(header, "write")}:0" })
+            {
+                var left = await database.KeyTimeToLiveAsync(key);
+                Assert.True(day == 0 ? left is null : left is { TotalHours: > 23 and < 24.1 }, $"{key} stays for {left?.ToString() ?? "good"}");
             }
         }
     }
