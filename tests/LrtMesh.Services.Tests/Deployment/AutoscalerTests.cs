@@ -61,6 +61,18 @@ public sealed class AutoscalerTests
         Assert.Equal(waiting, simulation.Waiting.Max(), 1.0);
     }
 
+    /// <summary>Of what it has in hand, extraction tells what waits.</summary>
+    [Theory]
+    [InlineData("autoscaling", "2, 42:3, 45:5, 67:4, 81:3, 88:2", 2600)]
+    [InlineData("keda", "2, 42:4, 45:6, 67:5, 81:4, 86:3, 91:2", 907)]
+    public async Task Recorded_batches_that_wait_start_more_replicas_than_CPU_does(string component, string replicas, double waiting)
+    {
+        var load = await RecordedLoad.ReadAsync("extraction_cpu_seconds", "extraction_answered", "extraction_queued");
+        var simulation = await ReplayAsync(component, "extraction", load, times: 16, new(Cpus: 4, StartSeconds, load.CpuSeconds));
+        Assert.Equal(replicas, ByMinute(simulation));
+        Assert.Equal(waiting, simulation.Waiting.Max(), 1.0);
+    }
+
     /// <summary>A replica is at one job at a time, and mostly waits for hidden states.</summary>
     [Theory]
     [InlineData("autoscaling", "2", 78)]
