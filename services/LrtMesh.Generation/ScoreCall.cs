@@ -10,6 +10,7 @@ namespace LrtMesh.Generation;
 internal static class ScoreCall
 {
     private const int MaxContinuations = 256;
+    private const int MaxTokens = 1 << 17; // of one answer: 16 bytes each at most, which keeps it below the 4 MiB that receivers accept
 
     /// <summary>Checks everything of a request but its steering.</summary>
     /// <exception cref="Core.LrtMeshException">InvalidArgument or OutOfRange, naming every wrong field.</exception>
@@ -20,6 +21,8 @@ internal static class ScoreCall
         check.Require(
             request.Continuations.Count is > 0 and <= MaxContinuations, "continuations", $"must be 1 to {MaxContinuations}, not {request.Continuations.Count}");
         var calls = request.Continuations.Select((continuation, i) => Read(continuation, $"continuations[{i}]", prompt, model, check)).ToArray();
+        var tokens = calls.Sum(call => (long)call.MaxTokens);
+        check.Require(tokens <= MaxTokens, "continuations", $"must hold at most {MaxTokens} tokens together, not {tokens}: score them in several calls");
         check.Throw();
         return calls;
     }

@@ -310,6 +310,22 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
     }
 
     [Fact]
+    public async Task Continuations_whose_scores_would_not_fit_an_answer_are_refused_before_they_are_computed()
+    {
+        var longer = Path.Combine(Folder, "longer");
+        TinyCheckpoint.Write(longer, Path.Combine(Mesh.Folder, "tokenizer"), width: 16, layers: 1, seed: 5, context: 600);
+        await using var role = GenerationRole.Build(new() { Redis = Mesh.Mesh.Store.Split(' ')[1], Models = [new("longer", longer)] });
+        await role.StartAsync(Ct);
+        CountTensors();
+        using var channel = Open(role);
+        var request = new ScoreRequest { Model = "longer", Prompt = "The cat" };
+        request.Continuations.AddRange(Enumerable.Range(0, 256).Select(_ => new Continuation { Ids = new() { Ids = { Enumerable.Repeat(5u, 513) } } }));
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await new GenerationService.GenerationServiceClient(channel).ScoreAsync(request, cancellationToken: Ct));
+        Assert.Equal(StatusCode.InvalidArgument, error.StatusCode);
+        Assert.Contains("at most 131072 tokens together, not 131328", CallError.From(error).Fields["continuations"], StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_text_of_which_the_tokenizer_leaves_nothing_is_refused_by_name()
     {
         var strips = Directory.CreateDirectory(Path.Combine(Folder, "strips")).FullName;
@@ -358,32 +374,25 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         await using var role = await StartAsync(Options(new()) with { MomentMemory = MomentAccumulator.BytesNeeded(1, 1, folds: 5, shuffled: false) * 3 / 2 });
         using var channel = Open(role);
         var maps = new MappingService.MappingServiceClient(channel);
-        using var first = PushTo(maps);
-        await BeginAsync(first);
-        RpcException second;
-        do
+        AsyncClientStreamingCall<PushRowsRequest, PushRowsResponse>[] calls = [PushTo(maps), PushTo(maps)];
+        await Task.WhenAll(calls.Select(call => BeginAsync(call).ContinueWith(_ => { }, Ct, TaskContinuationOptions.None, TaskScheduler.Default))); // one is refused, maybe amid its writes
+
+        var ended = await Task.WhenAny(calls.Select(call => call.ResponseAsync)).WaitAsync(TimeSpan.FromSeconds(60), Ct);
+        var refused = await Assert.ThrowsAsync<RpcException>(() => ended);
+        Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        Assert.Contains("fits of other calls", refused.Status.Detail, StringComparison.Ordinal);
+        Assert.NotNull(CallError.From(refused).RetryAfter);
+
+        await EndsForWantOfRowsAsync(calls.Single(call => call.ResponseAsync != ended));
+        using var next = PushTo(maps); // there is room again
+        await BeginAsync(next);
+        await EndsForWantOfRowsAsync(next);
+        Array.ForEach(calls, call => call.Dispose());
+
+        static async Task EndsForWantOfRowsAsync(AsyncClientStreamingCall<PushRowsRequest, PushRowsResponse> call)
         {
-            second = await EndAsync(maps);
-        }
-        while (second.StatusCode == StatusCode.FailedPrecondition && !Ct.IsCancellationRequested); // one without rows: the first had not yet begun
-
-        Assert.Equal(StatusCode.ResourceExhausted, second.StatusCode);
-        Assert.Contains("fits of other calls", second.Status.Detail, StringComparison.Ordinal);
-        Assert.NotNull(CallError.From(second).RetryAfter);
-
-        await first.RequestStream.CompleteAsync();
-        Assert.Equal(StatusCode.FailedPrecondition, (await Assert.ThrowsAsync<RpcException>(() => first.ResponseAsync)).StatusCode);
-        Assert.Equal(StatusCode.FailedPrecondition, (await EndAsync(maps)).StatusCode);
-
-        static async Task<RpcException> EndAsync(MappingService.MappingServiceClient maps)
-        {
-            using var call = PushTo(maps);
-            return await Assert.ThrowsAsync<RpcException>(async () =>
-            {
-                await BeginAsync(call);
-                await call.RequestStream.CompleteAsync();
-                await call.ResponseAsync;
-            });
+            await call.RequestStream.CompleteAsync();
+            Assert.Equal(StatusCode.FailedPrecondition, (await Assert.ThrowsAsync<RpcException>(() => call.ResponseAsync)).StatusCode);
         }
     }
 
