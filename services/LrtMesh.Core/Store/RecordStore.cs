@@ -221,6 +221,8 @@ public abstract class RecordStore<TInfo, TRecord>
                 throw Absent(name);
             }
 
+            // The newest has its header elsewhere than the others: below it is 0, by whichever number it was asked for. The newest's own fields need not be
+            // sound for an older version to be read.
             var older = version == RecordHeader.VersionOf(values) ? 0 : version;
             if (older != 0)
             {
