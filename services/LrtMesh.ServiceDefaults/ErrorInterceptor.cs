@@ -1,12 +1,9 @@
-using Google.Protobuf.WellKnownTypes;
-using Google.Rpc;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using LrtMesh.Core;
 using LrtMesh.ServiceDefaults.Limits;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using RpcStatus = Google.Rpc.Status;
 
 namespace LrtMesh.ServiceDefaults;
 
@@ -16,8 +13,6 @@ namespace LrtMesh.ServiceDefaults;
 /// </summary>
 public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostApplicationLifetime lifetime) : Interceptor
 {
-    private const string Domain = "lrtmesh";
-
     /// <inheritdoc/>
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
@@ -95,12 +90,12 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
             // Not its message: that may quote what the client sent.
             var fields = string.Join(", ", known.Violations.Select(violation => violation.Field));
             RoleLog.Refused(logger, context.Method, known.Reason, fields);
-            return StatusOf(known).ToRpcException();
+            return ErrorStatus.Of(known).ToRpcException();
         }
 
         if (error is OperationCanceledException && lifetime.ApplicationStopping.IsCancellationRequested)
         {
-            return StatusOf(Drain.Stopping()).ToRpcException();
+            return ErrorStatus.Of(Drain.Stopping()).ToRpcException();
         }
 
         var id = Guid.NewGuid().ToString("N");
@@ -109,43 +104,4 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
     }
 
     private static RpcException Plain(StatusCode code, string message) => new(new Grpc.Core.Status(code, message));
-
-    private static RpcStatus StatusOf(LrtMeshException error)
-    {
-        var (code, reason) = error.Reason switch
-        {
-            ErrorReason.InvalidArgument => (Code.InvalidArgument, "INVALID_ARGUMENT"),
-            ErrorReason.OutOfRange => (Code.OutOfRange, "OUT_OF_RANGE"),
-            ErrorReason.NotFound => (Code.NotFound, "NOT_FOUND"),
-            ErrorReason.FailedPrecondition => (Code.FailedPrecondition, "FAILED_PRECONDITION"),
-            ErrorReason.ResourceExhausted => (Code.ResourceExhausted, "RESOURCE_EXHAUSTED"),
-            ErrorReason.Unavailable => (Code.Unavailable, "UNAVAILABLE"),
-            ErrorReason.DataLoss => (Code.DataLoss, "DATA_LOSS"),
-            ErrorReason.DeadlineExceeded => (Code.DeadlineExceeded, "DEADLINE_EXCEEDED"),
-            ErrorReason.Unauthenticated => (Code.Unauthenticated, "UNAUTHENTICATED"),
-            ErrorReason.PermissionDenied => (Code.PermissionDenied, "PERMISSION_DENIED"),
-            _ => throw new InvalidOperationException($"{error.Reason} has no status"),
-        };
-        var status = new RpcStatus { Code = (int)code, Message = error.Message };
-        status.Details.Add(Any.Pack(new ErrorInfo { Domain = Domain, Reason = reason }));
-        if (error.Violations.Count > 0)
-        {
-            status.Details.Add(Any.Pack(new BadRequest
-            {
-                FieldViolations = { error.Violations.Select(v => new BadRequest.Types.FieldViolation { Field = v.Field, Description = v.Description }) },
-            }));
-        }
-
-        if (error.Reason == ErrorReason.NotFound)
-        {
-            status.Details.AddRange(error.Violations.Select(v => Any.Pack(new ResourceInfo { ResourceType = v.Field, Description = v.Description })));
-        }
-
-        if (error.RetryAfter is { } delay)
-        {
-            status.Details.Add(Any.Pack(new RetryInfo { RetryDelay = Duration.FromTimeSpan(delay) }));
-        }
-
-        return status;
-    }
 }

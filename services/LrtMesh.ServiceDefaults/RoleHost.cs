@@ -60,7 +60,7 @@ public sealed class RoleHost : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel => OpsPort.Listen(kestrel, options));
         builder.Logging.ClearProviders().AddSimpleConsole(console => console.SingleLine = true).AddConsoleFormatter<JsonLines, ConsoleFormatterOptions>()
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Grpc", LogLevel.Warning)
-            // Errors of services are told by ErrorInterceptor. What is left are messages that are no protobuf, before any token is looked at: anyone could fill the log.
+            // Errors of services are told by ErrorInterceptor. What is left are messages that are no protobuf: where no tokens are asked for, anyone could fill the log.
             .AddFilter("Grpc.AspNetCore.Server.ServerCallHandler", LogLevel.None)
             .AddFilter("Microsoft.Hosting.Lifetime", LogLevel.None)
             .AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical); // a failed start is told by what StartAsync throws
@@ -102,6 +102,7 @@ public sealed class RoleHost : IAsyncDisposable
         }
 
         app.Use(RpcMetrics.MeasureAsync);
+        app.Use(app.Services.GetRequiredService<TokenGate>().PassAsync);
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcReflectionService();
         host.SetHealth(ServingStatus.NotServing);

@@ -5,7 +5,7 @@ namespace LrtMesh.Client;
 /// <summary>
 /// Makes UNAVAILABLE, which is tried again, of what happens to a call whose connection the server closes: because it stops or wants the connection to be
 /// another's (GOAWAY and NO_ERROR), or since another call's message came when that call had ended, and so many had that Kestrel did not remember it (STREAM_CLOSED).
-/// .NET makes INTERNAL of it; or it sends the request of a call that has not begun over another connection by itself, where
+/// Or it closes the connection before its first frame: because it stops, or does not take the client's certificate, which in TLS 1.3 it says late. .NET makes INTERNAL of all these; or it sends the request of a call that has not begun over another connection by itself, where
 /// the message of a call with a retry policy is not sent a second time, and the server finds an empty request.
 /// </summary>
 /// <param name="connections">What opens connections.</param>
@@ -34,6 +34,10 @@ internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<st
         catch (HttpRequestException e) when (Lost(e.InnerException) is { } lost)
         {
             throw new HttpRequestException(HttpRequestError.ConnectionError, e.Message, lost);
+        }
+        catch (HttpRequestException e) when (e is { HttpRequestError: HttpRequestError.Unknown, InnerException: null }) // no frame had come
+        {
+            throw new HttpRequestException(HttpRequestError.ConnectionError, e.Message, new IOException(e.Message));
         }
     }
 

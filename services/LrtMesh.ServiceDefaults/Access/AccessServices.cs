@@ -11,6 +11,7 @@ internal static class AccessServices
         services.AddSingleton<AccessFiles>();
         services.AddHostedService(provider => provider.GetRequiredService<AccessFiles>());
         services.AddSingleton<TokenCheck>();
+        services.AddSingleton<TokenGate>();
         services.AddSingleton<Audit>();
         services.AddSingleton(provider => new PeerCredentials(provider.GetRequiredService<AccessFiles>(), provider.GetRequiredService<RoleOptions>()));
     }

@@ -3,11 +3,12 @@ using Grpc.Core;
 using Grpc.Core.Interceptors;
 using LrtMesh.Core;
 using LrtMesh.ServiceDefaults.Limits;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace LrtMesh.ServiceDefaults.Access;
 
 /// <summary>Lets calls in that may come in, and keeps them within their limits.</summary>
-internal sealed class GuardInterceptor(TokenCheck tokens, TenantLimits tenants, Audit audit, Drain drain, RoleOptions options) : Interceptor
+internal sealed class GuardInterceptor(TenantLimits tenants, Audit audit, Drain drain, RoleOptions options) : Interceptor
 {
     private static readonly LimitOptions Endless = new() { CallLife = TimeSpan.Zero, Idle = TimeSpan.Zero };
 
@@ -42,7 +43,7 @@ internal sealed class GuardInterceptor(TokenCheck tokens, TenantLimits tenants, 
     {
         // 1.
         var rule = RpcRule.Of(context.Method) ?? throw new LrtMeshException(ErrorReason.PermissionDenied, $"{context.Method} has no rule that says who may call it");
-        var caller = rule.Open ? Caller.Anyone : await tokens.CallerAsync(context.RequestHeaders);
+        var caller = rule.Open ? Caller.Anyone : context.GetHttpContext().Features.GetRequiredFeature<Caller>(); // of TokenGate
         var use = rule.Open ? TenantUse.Unlimited : tenants.Of(caller);
         caller.NoteIn(context);
         use.NoteIn(context);

@@ -1,7 +1,7 @@
 using System.Security.Claims;
-using Grpc.Core;
 using LrtMesh.Core;
 using LrtMesh.Core.Store;
+using Microsoft.Extensions.Primitives;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 
@@ -22,22 +22,21 @@ internal sealed class TokenCheck(RoleOptions options, AccessFiles files)
     private readonly JsonWebTokenHandler _handler = new() { MaximumTokenSizeInBytes = MaxBytes, MapInboundClaims = false };
 
     /// <summary>Who calls.</summary>
-    /// <param name="headers">Metadata of the call.</param>
+    /// <param name="authorization">The call's headers of that name.</param>
     /// <exception cref="LrtMeshException">Unauthenticated: no token, or one that is not good, and why.</exception>
-    public async Task<Caller> CallerAsync(Metadata headers)
+    public async Task<Caller> CallerAsync(StringValues authorization)
     {
         if (options.Access.Tokens is not { } rules)
         {
             return Caller.Anyone;
         }
 
-        var given = headers.Where(entry => entry.Key == "authorization").ToArray();
-        if (given.Length != 1 || !given[0].Value.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        if (authorization is not [{ } given] || !given.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
         {
-            throw Refused(given.Length > 1 ? "there are several authorization headers" : "there is no token: metadata \"authorization\" must be \"Bearer TOKEN\"");
+            throw Refused(authorization.Count > 1 ? "there are several authorization headers" : "there is no token: metadata \"authorization\" must be \"Bearer TOKEN\"");
         }
 
-        var token = Parse(given[0].Value[Bearer.Length..].Trim());
+        var token = Parse(given[Bearer.Length..].Trim());
         if (!Algorithms.Contains(token.Alg))
         {
             throw Refused($"its algorithm (alg) is not one of {string.Join(", ", Algorithms)}");

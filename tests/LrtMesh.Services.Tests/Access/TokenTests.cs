@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf.Reflection;
@@ -59,6 +60,33 @@ public sealed class TokenTests(MeshFixture mesh) : AccessTests(mesh)
             Assert.Contains(says, error.Status.Detail, StringComparison.Ordinal);
             Assert.Equal("UNAUTHENTICATED", error.GetRpcStatus()!.GetDetail<ErrorInfo>()!.Reason);
         }
+    }
+
+    [Fact]
+    public async Task Nothing_of_a_call_is_read_before_its_token()
+    {
+        await using var role = await StartAsync(Options(new() { Tokens = Issuer.Options }));
+        using var connection = new TcpClient();
+        await connection.ConnectAsync(role.Address.Host, role.Address.Port, Ct);
+
+        // HTTP/2 (RFC 9113) by hand, since clients end a request before they look at its answer: settings, a call's headers, and of its message of a mebibyte one byte.
+        byte[] headers =
+        [
+            .. Header(":method", "POST"), .. Header(":scheme", "http"), .. Header(":authority", "x"), .. Header(":path", "/lrtmesh.v1.VectorService/PutVector"),
+            .. Header("content-type", "application/grpc"), .. Header("te", "trailers"),
+        ];
+        await connection.GetStream().WriteAsync(
+            (byte[])[.. "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8, .. Frame(type: 4, stream: 0), .. Frame(type: 1, stream: 1, flags: 4, headers), .. Frame(type: 0, stream: 1, flags: 0, 0, 0, 16, 0, 0, 10)], Ct);
+        var answer = "";
+        for (var bytes = new byte[4096]; !answer.Contains("grpc-status\u000216", StringComparison.Ordinal);) // UNAUTHENTICATED
+        {
+            var read = await connection.GetStream().ReadAsync(bytes, Ct).AsTask().WaitAsync(TimeSpan.FromSeconds(20), Ct);
+            Assert.True(read > 0, $"the connection was closed after {answer}");
+            answer += Encoding.Latin1.GetString(bytes, 0, read);
+        }
+
+        static byte[] Header(string name, string value) => [0, (byte)name.Length, .. Encoding.ASCII.GetBytes(name), (byte)value.Length, .. Encoding.ASCII.GetBytes(value)];
+        static byte[] Frame(byte type, byte stream, byte flags = 0, params byte[] payload) => [0, 0, (byte)payload.Length, type, flags, 0, 0, 0, stream, .. payload];
     }
 
     [Fact]

@@ -147,6 +147,41 @@ public sealed class EndedCallTests : IAsyncLifetime
         Assert.True(seen == "200 expected", seen);
     }
 
+    [Fact]
+    public async Task A_connection_that_is_closed_before_its_first_frame_is_lost()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var serving = ServeAsync();
+        using var channel = MeshChannel.Open($"http://{listener.LocalEndpoint}");
+        for (var call = 0; call < 5; call++)
+        {
+            var error = await Assert.ThrowsAsync<RpcException>(async () => await new VectorService.VectorServiceClient(channel).DeleteVectorAsync(new(), cancellationToken: Ct));
+            Assert.True(error.StatusCode == StatusCode.Unavailable, error.ToString());
+        }
+
+        listener.Stop();
+        await Assert.ThrowsAsync<SocketException>(() => serving);
+
+        async Task ServeAsync()
+        {
+            while (true)
+            {
+                _ = CloseAsync(await listener.AcceptTcpClientAsync(Ct));
+            }
+        }
+
+        static async Task CloseAsync(TcpClient connection)
+        {
+            using (connection)
+            {
+                await connection.GetStream().ReadAtLeastAsync(new byte[24], 24, throwOnEndOfStream: false, Ct); // HTTP/2's preface
+                connection.Client.Shutdown(SocketShutdown.Send);
+                await connection.GetStream().CopyToAsync(Stream.Null, Ct);
+            }
+        }
+    }
+
     [Theory]
     [InlineData("4", StatusCode.DeadlineExceeded, "Deadline Exceeded")]
     [InlineData(null, StatusCode.Unavailable, "Error reading next message. IOException: the answer ended without a status")]
