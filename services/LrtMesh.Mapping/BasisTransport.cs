@@ -31,8 +31,8 @@ internal static class BasisTransport
     }
 
     /// <summary>Takes a basis.</summary>
-    /// <exception cref="LrtMeshException">InvalidArgument, naming what is wrong; DataLoss: its elements are not those of its digest.</exception>
-    public static async Task<StoredBasis> ReceiveAsync(IAsyncStreamReader<ImportBasisRequest> requests, CancellationToken cancellation)
+    /// <exception cref="LrtMeshException">InvalidArgument, naming what is wrong; ResourceExhausted: there is no memory for it; DataLoss: its elements are not those of its digest.</exception>
+    public static async Task<StoredBasis> ReceiveAsync(IAsyncStreamReader<ImportBasisRequest> requests, CallMemory.Share memory, CancellationToken cancellation)
     {
         if (!await requests.MoveNext(cancellation) || requests.Current.Content is not { } content)
         {
@@ -42,6 +42,7 @@ internal static class BasisTransport
         var info = content.Basis ?? new SharedBasis();
         Check(info, content);
         var assembler = new TensorAssembler(content.Tensors, "content.tensors", MaxElements);
+        memory.Take(assembler.Memory, "tensors of this size", "content.tensors");
         while (!assembler.IsComplete)
         {
             if (!await requests.MoveNext(cancellation) || requests.Current.Chunk is not { } chunk)

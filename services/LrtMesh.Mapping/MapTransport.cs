@@ -34,8 +34,8 @@ internal static class MapTransport
     }
 
     /// <summary>Takes a map.</summary>
-    /// <exception cref="LrtMeshException">InvalidArgument, naming what is wrong; DataLoss: its elements are not those of its digest.</exception>
-    public static async Task<AffineMap> ReceiveAsync(IAsyncStreamReader<ImportMapRequest> requests, CancellationToken cancellation)
+    /// <exception cref="LrtMeshException">InvalidArgument, naming what is wrong; ResourceExhausted: there is no memory for it; DataLoss: its elements are not those of its digest.</exception>
+    public static async Task<AffineMap> ReceiveAsync(IAsyncStreamReader<ImportMapRequest> requests, CallMemory.Share memory, CancellationToken cancellation)
     {
         if (!await requests.MoveNext(cancellation) || requests.Current.Content is not { } content)
         {
@@ -61,6 +61,7 @@ internal static class MapTransport
 
         check.Throw();
         var assembler = new TensorAssembler(content.Tensors, "content.tensors", MaxElements);
+        memory.Take(assembler.Memory, "tensors of this size", "content.tensors");
         while (!assembler.IsComplete)
         {
             if (!await requests.MoveNext(cancellation) || requests.Current.Chunk is not { } chunk)

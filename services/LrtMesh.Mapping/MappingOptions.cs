@@ -13,7 +13,7 @@ public sealed record MappingOptions : RoleOptions
     /// </summary>
     public required Func<IReadOnlyList<Uri>> Endpoints { get; init; }
 
-    /// <summary>Bytes of memory that the moments of a job may take, and those of all calls that push rows together as much again; default is half of what there is.</summary>
+    /// <summary>Bytes of memory that the moments of a job may take, and calls that push rows or import together as much again; default is half of what there is.</summary>
     public long MomentMemory { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 2;
 
     /// <summary>Folder below which the role may read texts that requests name; null: it reads none.</summary>

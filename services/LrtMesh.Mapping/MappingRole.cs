@@ -13,7 +13,8 @@ public static class MappingRole
         var builder = RoleHost.CreateBuilder("mapping", options);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton<ModelEndpoints>();
-        builder.Services.AddSingleton(new PushedRows(options.MomentMemory));
+        builder.Services.AddSingleton(new CallMemory(options.MomentMemory));
+        builder.Services.AddSingleton<PushedRows>();
         builder.Services.AddSingleton<FitThread>();
         builder.Services.AddSingleton<MapFitter>();
         builder.Services.AddSingleton<MapJobs>();

@@ -8,7 +8,7 @@ using AffineMap = LrtMesh.Core.Maps.AffineMap;
 namespace LrtMesh.Mapping;
 
 /// <summary>Map jobs, maps, and what maps do to rows and vectors.</summary>
-internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, PushedRows pushed, MappingOptions options)
+internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoints endpoints, PushedRows pushed, CallMemory memory, MappingOptions options)
     : MappingService.MappingServiceBase
 {
     /// <inheritdoc/>
@@ -143,7 +143,8 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task<ImportMapResponse> ImportMap(IAsyncStreamReader<ImportMapRequest> requestStream, ServerCallContext context)
     {
-        var map = await MapTransport.ReceiveAsync(requestStream, context.CancellationToken);
+        using var share = memory.Begin();
+        var map = await MapTransport.ReceiveAsync(requestStream, share, context.CancellationToken);
         return new ImportMapResponse { Map = (await connection.Of(context).Maps.PutAsync(map, context.CancellationToken)).Info };
     }
 
@@ -154,7 +155,8 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     /// <inheritdoc/>
     public override async Task<ImportBasisResponse> ImportBasis(IAsyncStreamReader<ImportBasisRequest> requestStream, ServerCallContext context)
     {
-        var basis = await BasisTransport.ReceiveAsync(requestStream, context.CancellationToken);
+        using var share = memory.Begin();
+        var basis = await BasisTransport.ReceiveAsync(requestStream, share, context.CancellationToken);
         return new ImportBasisResponse { Basis = (await connection.Of(context).Bases.PutAsync(basis, context.CancellationToken)).Info };
     }
 

@@ -13,14 +13,9 @@ namespace LrtMesh.Mapping;
 /// Fits a map from rows that a client pushes. A message is added to the moments before the next is read, so that a client that is
 /// faster than the products waits in its own writes. The fit lives as long as the call.
 /// </summary>
-/// <param name="memory">Bytes that the moments of all calls together may take.</param>
-internal sealed class PushedRows(long memory)
+/// <param name="memory">What moments are taken from.</param>
+internal sealed class PushedRows(CallMemory memory)
 {
-    private static readonly TimeSpan TryAgain = TimeSpan.FromSeconds(10);
-
-    private readonly Lock _lock = new();
-    private long _taken;
-
     /// <summary>Takes the rows of a call, to its end, and fits.</summary>
     /// <returns>The maps, each control after its map, and the rows left out.</returns>
     /// <exception cref="LrtMeshException">InvalidArgument, naming what is wrong; ResourceExhausted: the moments do not fit; FailedPrecondition: too few rows.</exception>
@@ -36,41 +31,9 @@ internal sealed class PushedRows(long memory)
         var fit = spec.Fit ?? new FitOptions();
         MapRequest.Check(spec);
         var (ds, dt) = ((int)spec.SourceWidth, (int)spec.TargetWidth);
-        var needed = MomentAccumulator.BytesNeeded(ds, dt, Gathered.FoldsOf(fit), fit.ShuffledControl);
-        Take(needed, ds, dt);
-        try
-        {
-            return await FitAsync(requests, spec, fit, began, cancellation);
-        }
-        finally
-        {
-            lock (_lock)
-            {
-                _taken -= needed;
-            }
-        }
-    }
-
-    private void Take(long needed, int ds, int dt)
-    {
-        lock (_lock)
-        {
-            if (needed > memory)
-            {
-                throw new LrtMeshException(ErrorReason.ResourceExhausted, [new Violation("spec.source_width", $"moments of widths {ds} and {dt} take {needed >> 20} MiB, and a fit may take {memory >> 20} MiB")]);
-            }
-
-            if (needed > memory - _taken)
-            {
-                throw new LrtMeshException(
-                    ErrorReason.ResourceExhausted, $"moments of widths {ds} and {dt} take {needed >> 20} MiB, and fits of other calls have {_taken >> 20} of {memory >> 20} MiB; try again when one has ended")
-                {
-                    RetryAfter = TryAgain,
-                };
-            }
-
-            _taken += needed;
-        }
+        using var share = memory.Begin();
+        share.Take(MomentAccumulator.BytesNeeded(ds, dt, Gathered.FoldsOf(fit), fit.ShuffledControl), $"moments of widths {ds} and {dt}", "spec.source_width");
+        return await FitAsync(requests, spec, fit, began, cancellation);
     }
 
     private static async Task<(List<AffineMap> Maps, long Refused)> FitAsync(

@@ -5,7 +5,7 @@ namespace LrtMesh.Core.Tensors;
 
 /// <summary>
 /// Puts announced tensors together from their chunks. Headers are checked, all of them against one limit, before anything is
-/// allocated; a tensor's memory is taken with its first chunk. One assembler serves one announcement and one thread.
+/// allocated; a tensor's memory grows with what has come of it, so that who announces much and sends little takes little. One assembler serves one announcement and one thread.
 /// </summary>
 public sealed class TensorAssembler
 {
@@ -26,9 +26,13 @@ public sealed class TensorAssembler
             var elements = TensorCodec.CheckHeader(headers[i], $"{field}[{i}]", left);
             left -= elements;
             _parts[i] = new Part(headers[i].Dtype, elements, (long)headers[i].ByteLength);
+            Memory += ((long)elements * sizeof(float)) + _parts[i].RawLength;
             _missing += elements > 0 ? 1 : 0;
         }
     }
+
+    /// <summary>Bytes of memory that all tensors take once they have come, at most.</summary>
+    public long Memory { get; }
 
     /// <summary>Whether every announced byte has come.</summary>
     public bool IsComplete => _missing == 0;
@@ -89,10 +93,14 @@ public sealed class TensorAssembler
 
     private sealed class Part(V1.Dtype dtype, int elements, long byteLength)
     {
+        private readonly bool _direct = dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian;
+
         // Elements narrower or wider than float32 are kept as bytes until they are complete: a chunk may end within one.
         private byte[] _raw = [];
 
         public long ByteLength { get; } = byteLength;
+
+        public long RawLength => _direct ? 0 : ByteLength;
 
         public long Received { get; private set; }
 
@@ -100,22 +108,25 @@ public sealed class TensorAssembler
 
         public bool Take(ReadOnlySpan<byte> data)
         {
-            var direct = dtype == V1.Dtype.Float32 && BitConverter.IsLittleEndian;
-            if (Received == 0)
+            var end = Received + data.Length;
+            if (_direct)
             {
-                Values = direct ? GC.AllocateUninitializedArray<float>(elements) : [];
-                _raw = direct ? [] : GC.AllocateUninitializedArray<byte>(checked((int)ByteLength));
+                Values = Grown(Values, (end + sizeof(float) - 1) / sizeof(float), elements);
+                data.CopyTo(MemoryMarshal.AsBytes(Values.AsSpan())[(int)Received..]);
+            }
+            else
+            {
+                _raw = Grown(_raw, end, ByteLength);
+                data.CopyTo(_raw.AsSpan((int)Received));
             }
 
-            var target = direct ? MemoryMarshal.AsBytes(Values.AsSpan()) : _raw;
-            data.CopyTo(target[(int)Received..]);
-            Received += data.Length;
+            Received = end;
             if (Received < ByteLength)
             {
                 return false;
             }
 
-            if (!direct)
+            if (!_direct)
             {
                 Values = new float[elements];
                 ElementConversion.ToFloats(_raw, dtype, Values);
@@ -123,6 +134,19 @@ public sealed class TensorAssembler
             }
 
             return true;
+        }
+
+        private static T[] Grown<T>(T[] held, long needed, long whole)
+        {
+            if (needed <= held.Length)
+            {
+                return held;
+            }
+
+            // Twice as much each time: an element is copied once on average.
+            var grown = GC.AllocateUninitializedArray<T>((int)Math.Min(whole, Math.Max(needed, 2L * held.Length)));
+            held.CopyTo(grown, 0);
+            return grown;
         }
     }
 }

@@ -87,6 +87,18 @@ public class TensorAssemblerTests
         Assert.False(assembler.IsComplete);
     }
 
+    [Theory]
+    [InlineData(Dtype.Float32)]
+    [InlineData(Dtype.Float64)]
+    public void A_huge_announcement_of_which_little_comes_takes_little(Dtype dtype)
+    {
+        var assembler = new TensorAssembler([TensorCodec.Header(dtype, 200_000_000)], "layers", 200_000_000);
+        var chunk = TensorChunks.Of(0, new byte[TensorChunks.MaximumBytes], 0);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        assembler.Add(chunk, "chunk");
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, TensorChunks.MaximumBytes, TensorChunks.MaximumBytes + 100_000);
+    }
+
     public static TheoryData<string, Action<TensorChunk>> Mistakes => new()
     {
         { "chunk.tensor", c => c.Tensor = 1 },

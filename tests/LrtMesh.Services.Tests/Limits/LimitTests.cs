@@ -380,7 +380,7 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         var ended = await Task.WhenAny(calls.Select(call => call.ResponseAsync)).WaitAsync(TimeSpan.FromSeconds(60), Ct);
         var refused = await Assert.ThrowsAsync<RpcException>(() => ended);
         Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
-        Assert.Contains("fits of other calls", refused.Status.Detail, StringComparison.Ordinal);
+        Assert.Contains("other calls have", refused.Status.Detail, StringComparison.Ordinal);
         Assert.NotNull(CallError.From(refused).RetryAfter);
 
         await EndsForWantOfRowsAsync(calls.Single(call => call.ResponseAsync != ended));
@@ -393,6 +393,39 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         {
             await call.RequestStream.CompleteAsync();
             Assert.Equal(StatusCode.FailedPrecondition, (await Assert.ThrowsAsync<RpcException>(() => call.ResponseAsync)).StatusCode);
+        }
+    }
+
+    [Fact]
+    public async Task Imports_share_that_memory_while_they_last()
+    {
+        const int Width = 64;
+        await using var role = await StartAsync(Options(new()) with { MomentMemory = (Width * Width + Width) * sizeof(float) * 3 / 2 });
+        using var channel = Open(role);
+        var maps = new MappingService.MappingServiceClient(channel);
+        await ImportAsync(maps, "import/alone", Width);
+        var wide = await Assert.ThrowsAsync<RpcException>(() => ImportAsync(maps, "import/wide", 2 * Width));
+        Assert.Equal((StatusCode.ResourceExhausted, (TimeSpan?)null), (wide.StatusCode, CallError.From(wide).RetryAfter));
+        Assert.Contains("content.tensors", wide.Status.Detail, StringComparison.Ordinal);
+
+        AsyncClientStreamingCall<ImportMapRequest, ImportMapResponse>[] calls = [maps.ImportMap(cancellationToken: Ct), maps.ImportMap(cancellationToken: Ct)];
+        foreach (var call in calls)
+        {
+            await call.RequestStream.WriteAsync(new() { Content = Square("import/held", Width) }, Ct);
+        }
+
+        var ended = await Task.WhenAny(calls.Select(call => call.ResponseAsync)).WaitAsync(TimeSpan.FromSeconds(60), Ct);
+        var refused = await Assert.ThrowsAsync<RpcException>(() => ended);
+        Assert.Equal(StatusCode.ResourceExhausted, refused.StatusCode);
+        Assert.NotNull(CallError.From(refused).RetryAfter);
+        var held = calls.Single(call => call.ResponseAsync != ended);
+        await held.RequestStream.CompleteAsync();
+        Assert.Equal(StatusCode.InvalidArgument, (await Assert.ThrowsAsync<RpcException>(() => held.ResponseAsync)).StatusCode);
+        Array.ForEach(calls, call => call.Dispose());
+        await ImportAsync(maps, "import/again", Width);
+        foreach (var map in (await maps.ListMapsAsync(new() { Prefix = "import/" }, cancellationToken: Ct)).Maps)
+        {
+            await maps.DeleteMapAsync(new() { Name = map.Name }, cancellationToken: Ct);
         }
     }
 
@@ -433,21 +466,30 @@ public sealed class LimitTests(MeshFixture mesh) : AccessTests(mesh)
         using var call = maps.ImportMap(cancellationToken: Ct);
         float[][] tensors = [new float[width * width], new float[width]];
         tensors[0].AsSpan().Fill(0.5f);
-        var content = new MapContent
+        try
         {
-            Map = new() { Name = name, Source = new() { Model = "a" }, Target = new() { Model = "b" }, SourceWidth = (uint)width, TargetWidth = (uint)width },
-            Tensors = { TensorCodec.Header(Dtype.Float32, width, width), TensorCodec.Header(Dtype.Float32, width) },
-        };
-        await call.RequestStream.WriteAsync(new() { Content = content }, Ct);
-        for (var i = 0; i < tensors.Length; i++)
-        {
-            foreach (var chunk in TensorChunks.Split(i, TensorCodec.Encode(tensors[i], Dtype.Float32)))
+            await call.RequestStream.WriteAsync(new() { Content = Square(name, width) }, Ct);
+            for (var i = 0; i < tensors.Length; i++)
             {
-                await call.RequestStream.WriteAsync(new() { Chunk = chunk }, Ct);
+                foreach (var chunk in TensorChunks.Split(i, TensorCodec.Encode(tensors[i], Dtype.Float32)))
+                {
+                    await call.RequestStream.WriteAsync(new() { Chunk = chunk }, Ct);
+                }
             }
+
+            await call.RequestStream.CompleteAsync();
+        }
+        catch (Exception e) when (e is RpcException or InvalidOperationException)
+        {
+            // The server has ended the call; the answer says why.
         }
 
-        await call.RequestStream.CompleteAsync();
         await call.ResponseAsync;
     }
+
+    private static MapContent Square(string name, int width) => new()
+    {
+        Map = new() { Name = name, Source = new() { Model = "a" }, Target = new() { Model = "b" }, SourceWidth = (uint)width, TargetWidth = (uint)width },
+        Tensors = { TensorCodec.Header(Dtype.Float32, width, width), TensorCodec.Header(Dtype.Float32, width) },
+    };
 }
