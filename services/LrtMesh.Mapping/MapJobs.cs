@@ -109,6 +109,12 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
                 MappingLog.NoJobs(logger, e.Message);
                 await Task.Delay(AfterFailure, stoppingToken);
             }
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+            {
+                // Nothing here may end the role, which serves calls too; a job that was held is tried again once its lease has run out.
+                MappingLog.Surprised(logger, e);
+                await Task.Delay(AfterFailure, stoppingToken);
+            }
         }
 
         await counting;
@@ -126,6 +132,10 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
             catch (LrtMeshException)
             {
                 // The store is away, which its own metrics tell; the number last seen stays.
+            }
+            catch (Exception e) when (!stopping.IsCancellationRequested)
+            {
+                MappingLog.Surprised(logger, e);
             }
         }
     }
@@ -231,7 +241,7 @@ internal sealed class MapJobs(StoreConnection connection, MapFitter fitter, ILog
         {
             await write(patience.Token);
         }
-        catch (Exception e) when (e is LrtMeshException or OperationCanceledException)
+        catch (Exception e)
         {
             MappingLog.NotRecorded(logger, e, id); // the lease runs out, and another worker finds it as it is
         }

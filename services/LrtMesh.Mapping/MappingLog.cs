@@ -22,6 +22,9 @@ internal static partial class MappingLog
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {Job} failed")]
     public static partial void Failed(ILogger logger, Exception error, string job);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "The work on jobs was broken off and begins again")]
+    public static partial void Surprised(ILogger logger, Exception error);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "What became of job {Job} could not be told to the store")]
     public static partial void NotRecorded(ILogger logger, Exception error, string job);
 }

@@ -1,7 +1,15 @@
+using System.Diagnostics;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Grpc.Net.Client;
+using LrtMesh.Core.Store;
 using LrtMesh.Core.Tensors;
+using LrtMesh.Mapping;
+using LrtMesh.Standalone;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
+using Microsoft.Extensions.Logging.Abstractions;
+using StackExchange.Redis;
 using Xunit;
 
 namespace LrtMesh.Services.Tests.Mesh;
@@ -69,6 +77,36 @@ public sealed class MappingTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.NotEqual(first.Id, other.Id);
         Assert.Equal(first.Result.DataDigest, other.Result.DataDigest);
         Assert.Equal((1ul, 2ul), (first.Result.Version, other.Result.Version));
+    }
+
+    [Fact]
+    public async Task What_no_one_expects_of_the_store_ends_no_role_and_jobs_go_on_after()
+    {
+        var folder = Directory.CreateTempSubdirectory("lrtmesh-surprise-");
+        await using (var embedded = EmbeddedStore.Start(folder.FullName, 0))
+        {
+            await using var store = await MeshStore.ConnectAsync(embedded.Address, NullLogger<MeshStore>.Instance, Ct);
+            await using var redis = await ConnectionMultiplexer.ConnectAsync(embedded.Address);
+            await redis.GetDatabase().SortedSetAddAsync("lrtmesh:{jobs}:open", "surprise", -1e18); // added at a time that no calendar has
+            var pending = new MapJob { State = JobState.Pending, Deadline = Timestamp.FromDateTime(DateTime.UtcNow.AddHours(1)) };
+            var id = (await store.Jobs.CreateAsync(pending, Job("surprised"), TimeSpan.FromHours(1), "", Ct)).Id;
+            await using var role = MappingRole.Build(new() { Redis = embedded.Address, Endpoints = () => [] });
+            await role.StartAsync(Ct);
+            using var channel = GrpcChannel.ForAddress(role.Address);
+            var maps = new MappingService.MappingServiceClient(channel);
+            await Task.Delay(TimeSpan.FromSeconds(3), Ct);
+            Assert.Equal(0u, await AttemptsAsync());
+
+            await redis.GetDatabase().SortedSetRemoveAsync("lrtmesh:{jobs}:open", "surprise");
+            for (var clock = Stopwatch.StartNew(); await AttemptsAsync() == 0; await Task.Delay(50, Ct))
+            {
+                Assert.True(clock.Elapsed < TimeSpan.FromSeconds(30), "the job is not taken");
+            }
+
+            async Task<uint> AttemptsAsync() => (await maps.GetMapJobAsync(new() { Id = id }, cancellationToken: Ct)).Job.Attempts;
+        }
+
+        folder.Delete(recursive: true);
     }
 
     [Fact]
