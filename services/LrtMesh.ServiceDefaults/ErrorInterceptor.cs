@@ -13,6 +13,8 @@ namespace LrtMesh.ServiceDefaults;
 /// </summary>
 public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostApplicationLifetime lifetime) : Interceptor
 {
+    private static readonly TimeSpan ResetShows = TimeSpan.FromSeconds(1);
+
     /// <inheritdoc/>
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
@@ -23,7 +25,7 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
         }
         catch (Exception e) when (e is not RpcException)
         {
-            throw Translate(e, context);
+            throw await TranslateAsync(e, context);
         }
     }
 
@@ -37,7 +39,7 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
         }
         catch (Exception e) when (e is not RpcException)
         {
-            throw Translate(e, context);
+            throw await TranslateAsync(e, context);
         }
     }
 
@@ -51,7 +53,7 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
         }
         catch (Exception e) when (e is not RpcException)
         {
-            throw Translate(e, context);
+            throw await TranslateAsync(e, context);
         }
     }
 
@@ -65,24 +67,24 @@ public sealed class ErrorInterceptor(ILogger<ErrorInterceptor> logger, IHostAppl
         }
         catch (Exception e) when (e is not RpcException)
         {
-            throw Translate(e, context);
+            throw await TranslateAsync(e, context);
         }
     }
 
-    private RpcException Translate(Exception error, ServerCallContext context)
+    private async Task<RpcException> TranslateAsync(Exception error, ServerCallContext context)
     {
+        if (error is IOException)
+        {
+            // A stream that the client reset can show in a read a moment before it shows in the call's token; a file that fails never does.
+            await Task.Delay(ResetShows, context.CancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
         // A call that the client gave up fails in many ways (a reset stream, a cancelled wait); they all mean the same.
         if (context.CancellationToken.IsCancellationRequested)
         {
             return context.Deadline <= DateTime.UtcNow
                 ? Plain(StatusCode.DeadlineExceeded, "the deadline passed before the answer was complete")
                 : Plain(StatusCode.Cancelled, "the call was cancelled");
-        }
-
-        if (error is IOException)
-        {
-            // A reset stream can show in a read before it shows in the call's token. Nothing else here reads or writes files.
-            return Plain(StatusCode.Cancelled, "the client ended the call");
         }
 
         if (error is LrtMeshException known)

@@ -9,13 +9,13 @@ public static class ModelRoot
     private const int MaxLinks = 40; // of one path, as Linux has it
 
     // What a checkpoint is read from lies in its folder, and chat templates one below.
-    private static readonly EnumerationOptions ReadFiles = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = 0 };
+    private static readonly EnumerationOptions ReadFiles = new() { RecurseSubdirectories = true, MaxRecursionDepth = 1, AttributesToSkip = 0, IgnoreInaccessible = false };
 
     /// <summary>The folder of a checkpoint, without links.</summary>
     /// <param name="checkpoint">A folder, absolute or from the root; or a name of the Hugging Face cache, as <see cref="ModelFolder.Find(string)"/> takes it.</param>
     /// <param name="root">The folder below which it must lie, with all its files, wherever links lead.</param>
     /// <param name="field">Proto path of the field that names it.</param>
-    /// <exception cref="LrtMeshException">InvalidArgument: a path that leaves the root. FailedPrecondition: links do. NotFound: nothing is there.</exception>
+    /// <exception cref="LrtMeshException">InvalidArgument: a path that leaves the root. FailedPrecondition: links do, or it cannot be read. NotFound: nothing is there.</exception>
     public static string Find(string checkpoint, string root, string field)
     {
         var top = Path.GetFullPath(root);
@@ -24,12 +24,25 @@ public static class ModelRoot
             throw LrtMeshException.Invalid(field, "must be a folder below the role's model root, absolute or from there and without .., or a name such as org/name of a Hugging Face cache there");
         }
 
+        try
+        {
+            return FindBelow(top, checkpoint, field);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Not its message, which has the root's own path.
+            throw LrtMeshException.Mismatch(field, $"'{checkpoint}' cannot be read: this role may not, or its disk fails");
+        }
+    }
+
+    private static string FindBelow(string top, string checkpoint, string field)
+    {
         var path = Path.Combine(top, checkpoint);
         var found = Directory.Exists(path) ? path
             : Path.IsPathRooted(checkpoint) ? throw LrtMeshException.NotFound(field, $"there is no folder '{checkpoint}'")
             : FindCached(checkpoint, field);
-        var (folder, real) = (WithoutLinks(found), WithoutLinks(top));
-        var outside = new DirectoryInfo(folder).EnumerateFileSystemInfos("*", ReadFiles).Prepend(new DirectoryInfo(folder)).FirstOrDefault(entry => !IsBelow(WithoutLinks(entry.FullName), real));
+        var (folder, real) = (WithoutLinks(found, field), WithoutLinks(top, field));
+        var outside = new DirectoryInfo(folder).EnumerateFileSystemInfos("*", ReadFiles).Prepend(new DirectoryInfo(folder)).FirstOrDefault(entry => !IsBelow(WithoutLinks(entry.FullName, field), real));
         return outside is null
             ? folder
             : throw LrtMeshException.Mismatch(field, $"'{(outside.FullName == folder ? checkpoint : outside.Name)}' lies outside the role's model root, or is a link that leads there");
@@ -51,7 +64,7 @@ public static class ModelRoot
         Path.GetFullPath(path).StartsWith(Path.TrimEndingDirectorySeparator(top) + Path.DirectorySeparatorChar, StringComparison.Ordinal);
 
     /// <summary>A path in which each part that is a link is replaced by what it leads to.</summary>
-    private static string WithoutLinks(string path)
+    private static string WithoutLinks(string path, string field)
     {
         var resolved = Path.GetPathRoot(path)!;
         var rest = new Stack<string>();
@@ -67,7 +80,7 @@ public static class ModelRoot
 
             if (++links > MaxLinks)
             {
-                throw new LrtMeshException(ErrorReason.FailedPrecondition, $"{path}: has more than {MaxLinks} links in it");
+                throw LrtMeshException.Mismatch(field, $"'{Path.GetFileName(path)}' has more than {MaxLinks} links in it");
             }
 
             resolved = Path.IsPathRooted(target) ? Path.GetPathRoot(target)! : resolved;
