@@ -1,6 +1,8 @@
+using LrtMesh.Generation;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
 using Grpc.Core;
+using Grpc.Net.Client;
 using Xunit;
 
 namespace LrtMesh.Services.Tests.Mesh;
@@ -29,6 +31,33 @@ public sealed class SamplingTests(MeshFixture mesh) : MeshTests(mesh)
             request.Sampling = new Sampling { Temperature = 1.5, Seed = 40 + (ulong)sample };
             Assert.Equal(ids[sample], (await Mesh.Generation.AnswerAsync(request, Ct)).Ids);
         }
+    }
+
+    [Fact]
+    public async Task What_waits_for_a_slow_reader_comes_in_messages_that_it_can_take()
+    {
+        const int Tokens = 2000;
+        var folder = Path.Combine(Mesh.Folder, "long");
+        TinyCheckpoint.Write(folder, Path.Combine(Mesh.Folder, "tokenizer"), width: 16, layers: 1, seed: 6, context: 2 * Tokens);
+        await using var role = GenerationRole.Build(new() { Redis = Mesh.Mesh.Store.Split(' ')[1], Models = [new("long", folder)] });
+        await role.StartAsync(Ct);
+        CountTensors();
+        var request = Greedy("The cat");
+        (request.Model, request.Sampling.Logprobs, request.Stopping) = ("long", 20, new() { MaxTokens = Tokens, IgnoreEos = true });
+        using var slow = GrpcChannel.ForAddress(role.Address);
+        using var call = new GenerationService.GenerationServiceClient(slow).Generate(request, cancellationToken: Ct);
+        Assert.True(await call.ResponseStream.MoveNext(Ct));
+        using var other = GrpcChannel.ForAddress(role.Address);
+        await new GenerationService.GenerationServiceClient(other).AnswerAsync(request, Ct); // of the same length and begun after: all of the first is there
+
+        var counts = new List<int>();
+        await foreach (var part in call.ResponseStream.ReadAllAsync(Ct))
+        {
+            counts.Add(part.Text?.TokenIds.Count ?? 0);
+        }
+
+        Assert.Equal(Tokens, counts.Sum());
+        Assert.Equal(512, counts.Max());
     }
 
     [Fact]
