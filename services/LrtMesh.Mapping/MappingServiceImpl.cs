@@ -88,6 +88,12 @@ internal sealed class MappingServiceImpl(StoreConnection connection, ModelEndpoi
     public override async Task<ListBasesResponse> ListBases(ListBasesRequest request, ServerCallContext context)
     {
         var page = await connection.Of(context).Bases.PageAsync(request.Prefix, request.PageSize, request.PageToken, request.VersionsOf, context.CancellationToken);
+        foreach (var basis in page.Items)
+        {
+            basis.Agreement.Clear(); // one a coordinate, and pairs grow with the square of the models: a page would not fit a message
+            basis.Pairs.Clear();
+        }
+
         return new ListBasesResponse { Bases = { page.Items }, NextPageToken = page.NextToken };
     }
 

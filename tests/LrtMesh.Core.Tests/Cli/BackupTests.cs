@@ -173,8 +173,9 @@ public sealed class BackupTests(MeshFixture mesh) : IClassFixture<MeshFixture>, 
             descriptions.Add(map.ToString());
         }
 
-        foreach (var basis in (await mesh.Mapping.ListBasesAsync(new(), cancellationToken: Ct)).Bases)
+        foreach (var brief in (await mesh.Mapping.ListBasesAsync(new(), cancellationToken: Ct)).Bases)
         {
+            var basis = (await mesh.Mapping.GetBasisAsync(new() { Name = brief.Name }, cancellationToken: Ct)).Basis;
             (basis.Version, basis.StoredAt) = (0, null);
             descriptions.Add(basis.ToString());
         }

@@ -60,7 +60,8 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
         Assert.Equal(before.Digest, after.Digest);
 
         // The basis as it was before one more model came is still there, by its version.
-        Assert.Equal([added.Basis, job.Basis], (await Mesh.Mapping.ListBasesAsync(new() { VersionsOf = "basis" }, cancellationToken: Ct)).Bases);
+        var versions = (await Mesh.Mapping.ListBasesAsync(new() { VersionsOf = "basis" }, cancellationToken: Ct)).Bases;
+        Assert.Equal([Brief(added.Basis), Brief(job.Basis)], versions);
         Assert.Equal(job.Basis, (await Mesh.Mapping.GetBasisAsync(new() { Name = "basis", Version = 1 }, cancellationToken: Ct)).Basis);
         using var exportBefore = Mesh.Mapping.ExportBasis(new() { Basis = "basis", BasisVersion = 1 }, cancellationToken: Ct);
         Assert.True(await exportBefore.ResponseStream.MoveNext(Ct));
@@ -91,6 +92,15 @@ public sealed class SweepAndBasisTests(MeshFixture mesh) : MeshTests(mesh)
 
         await Mesh.Mapping.DeleteBasisAsync(new() { Name = "basis" }, cancellationToken: Ct);
         Assert.DoesNotContain("basis", (await Mesh.Mapping.ListBasesAsync(new(), cancellationToken: Ct)).Bases.Select(basis => basis.Name));
+
+        // As lists have it, whatever its size.
+        static SharedBasis Brief(SharedBasis basis)
+        {
+            var brief = basis.Clone();
+            brief.Agreement.Clear();
+            brief.Pairs.Clear();
+            return brief;
+        }
     }
 
     [Fact]
