@@ -85,7 +85,10 @@ internal sealed record ExtractionPlan(LoadedModel Model, int[] Layers, Dtype Dty
             var field = chats ? $"batch.chats[{i}]" : $"batch.texts[{i}]";
             var (tokens, contents) = chats ? Model.EncodeWithContents(batch.Chats[i], addGenerationPrompt: false, field) : (Model.Tokenizer.Encode(batch.Texts[i], AddSpecialTokens), []);
             TextToken[] read = [.. tokens.Take(MaxTokens)];
-            planned[i] = new PlannedText(firstSequence + i, read, Choice.Rows(read, Choice.BySpan ? batch.Spans[i] : null, i, field, check), [.. contents.Where(content => content.Start < read[^1].End)]);
+            var rows = Choice.Rows(read, Choice.BySpan ? batch.Spans[i] : null, i, field, check);
+            check.Require(
+                (long)rows.Count * RowBytes <= Array.MaxLength, field, $"makes {rows.Count} rows of {RowBytes} bytes at each layer, and may make {Array.MaxLength >> 20} MiB: ask for fewer by spec.tokens, or for spec.max_tokens or a narrower spec.dtype");
+            planned[i] = new PlannedText(firstSequence + i, read, rows, [.. contents.Where(content => content.Start < read[^1].End)]);
         }
 
         check.Throw();

@@ -1,4 +1,7 @@
+using Grpc.Core;
+using Grpc.Net.Client;
 using LrtMesh.Core.Steering.Learning;
+using LrtMesh.Extraction;
 using LrtMesh.TestKit;
 using LrtMesh.V1;
 using Xunit;
@@ -30,6 +33,23 @@ public sealed class ExtractionTests(MeshFixture mesh) : MeshTests(mesh)
                 Assert.All(alone.Layers[layer].Zip(together[i].Layers[layer]), pair => Assert.Equal(pair.First, pair.Second, Tolerance));
             }
         }
+    }
+
+    [Fact]
+    public async Task A_text_whose_rows_fit_no_buffer_is_refused_by_name()
+    {
+        const int Width = 256;
+        var folder = Path.Combine(Mesh.Folder, "vast");
+        TinyCheckpoint.Write(folder, Path.Combine(Mesh.Folder, "tokenizer"), Width, layers: 1, seed: 7, context: 1 << 21);
+        await using var role = ExtractionRole.Build(new() { Redis = Mesh.Mesh.Store.Split(' ')[1], Models = [new("vast", folder)] });
+        await role.StartAsync(Ct);
+        CountTensors();
+        using var channel = GrpcChannel.ForAddress(role.Address);
+        var text = string.Concat(Enumerable.Repeat(" Q", (1 << 30) / sizeof(double) / Width + 1)); // two tokens each: 2 GiB of rows, and a little more
+        var spec = new ExtractionSpec { Model = "vast", Layers = { 0 }, Dtype = Dtype.Float64 };
+        var refused = await Assert.ThrowsAsync<RpcException>(() => new ExtractionService.ExtractionServiceClient(channel).ReadAsync(spec, [["The cat"], [text]], Ct));
+        Assert.Equal(StatusCode.InvalidArgument, refused.StatusCode);
+        Assert.Contains("batch.texts[0]: makes ", refused.Status.Detail, StringComparison.Ordinal);
     }
 
     [Fact]
