@@ -74,10 +74,16 @@ internal sealed class RoleProcess(Assembly role, params string[] settings) : IAs
     /// <returns>Its exit code.</returns>
     public async Task<int> StopAsync()
     {
-        using var kill = Process.Start("kill", ["-TERM", _process!.Id.ToString(CultureInfo.InvariantCulture)]);
-        await _process.WaitForExitAsync().WaitAsync(StopsWithin);
+        await SignalAsync("TERM");
+        await _process!.WaitForExitAsync().WaitAsync(StopsWithin);
         return _process.ExitCode;
     }
+
+    /// <summary>SIGSTOP: it is there, and does nothing.</summary>
+    public Task PauseAsync() => SignalAsync("STOP");
+
+    /// <summary>SIGCONT.</summary>
+    public Task ResumeAsync() => SignalAsync("CONT");
 
     /// <summary>The peak begins again at what is resident now.</summary>
     public Task ForgetPeakAsync() => File.WriteAllTextAsync($"/proc/{_process!.Id}/clear_refs", "5");
@@ -135,6 +141,12 @@ internal sealed class RoleProcess(Assembly role, params string[] settings) : IAs
                 // Taken.
             }
         }
+    }
+
+    private async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", _process!.Id.ToString(CultureInfo.InvariantCulture)]);
+        await kill.WaitForExitAsync();
     }
 
     private void Begin()

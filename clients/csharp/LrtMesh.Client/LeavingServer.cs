@@ -5,7 +5,8 @@ namespace LrtMesh.Client;
 /// <summary>
 /// Makes UNAVAILABLE, which is tried again, of what happens to a call whose connection the server closes: because it stops or wants the connection to be
 /// another's (GOAWAY and NO_ERROR), or since another call's message came when that call had ended, and so many had that Kestrel did not remember it (STREAM_CLOSED).
-/// Or it closes the connection before its first frame: because it stops, or does not take the client's certificate, which in TLS 1.3 it says late. .NET makes INTERNAL of all these; or it sends the request of a call that has not begun over another connection by itself, where
+/// Or it closes the connection before its first frame: because it stops, or does not take the client's certificate, which in TLS 1.3 it says late. Or it no longer answers pings, since it
+/// hangs or nothing reaches it. .NET makes INTERNAL of all these; or it sends the request of a call that has not begun over another connection by itself, where
 /// the message of a call with a retry policy is not sent a second time, and the server finds an empty request.
 /// </summary>
 /// <param name="connections">What opens connections.</param>
@@ -13,10 +14,13 @@ namespace LrtMesh.Client;
 internal sealed class LeavingServer(SocketsHttpHandler connections, Predicate<string> isTriedAgain) : DelegatingHandler(connections)
 {
     // RFC 9113, 7. Neither is the reset of a call that runs.
-    private const long NoError = 0, StreamClosed = 5;
+    private const long NoError = 0, ProtocolError = 1, StreamClosed = 5;
 
     /// <summary>What gRPC takes for a lost connection, where a connection was lost and .NET says otherwise; null: it was not.</summary>
-    internal static IOException? Lost(Exception? error) => error is HttpProtocolException { ErrorCode: NoError or StreamClosed } ? new(error.Message) : null;
+    internal static IOException? Lost(Exception? error) => error is HttpProtocolException { ErrorCode: NoError or StreamClosed } || IsSilence(error) ? new(error!.Message) : null;
+
+    // That a ping was not answered .NET calls an error of the protocol, and says in words alone which.
+    private static bool IsSilence(Exception? error) => error is HttpProtocolException { ErrorCode: ProtocolError } && error.Message.Contains("ping request", StringComparison.Ordinal);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
