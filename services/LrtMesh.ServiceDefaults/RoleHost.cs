@@ -101,13 +101,19 @@ public sealed class RoleHost : IAsyncDisposable
             OpsPort.Answer(app, () => host._serving);
         }
 
-        app.Use(RpcMetrics.MeasureAsync);
-        app.Use(app.Services.GetRequiredService<TokenGate>().PassAsync);
+        Admit(app);
         app.MapGrpcService<HealthServiceImpl>();
         app.MapGrpcReflectionService();
         host.SetHealth(ServingStatus.NotServing);
         app.Lifetime.ApplicationStopping.Register(() => host.SetHealth(ServingStatus.NotServing));
         return host;
+    }
+
+    /// <summary>What calls of an application of <see cref="CreateBuilder"/> pass before gRPC reads them: they are measured, and their tokens looked at.</summary>
+    public static void Admit(WebApplication app)
+    {
+        app.Use(RpcMetrics.MeasureAsync);
+        app.Use(app.Services.GetRequiredService<TokenGate>().PassAsync);
     }
 
     /// <summary>

@@ -65,6 +65,7 @@ internal static class StreamBench
         var builder = RoleHost.CreateBuilder("bench", new RoleOptions { Address = IPAddress.Loopback, Port = 0, Redis = "" });
         builder.Services.AddSingleton(rows);
         var app = builder.Build();
+        RoleHost.Admit(app);
         app.MapGrpcService<Rows>();
         return app;
     }
