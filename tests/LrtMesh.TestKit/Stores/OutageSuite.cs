@@ -109,7 +109,7 @@ public abstract class OutageSuite<TServer>(StoreFixture<TServer> fixture) : Mesh
     {
         await using var server = new TServer();
         await server.StartAsync();
-        await using var store = await MeshStore.ConnectAsync($"{server.Address},asyncTimeout=500", NullLogger<MeshStore>.Instance, Ct);
+        await using var store = await MeshStore.ConnectAsync($"{server.Address},asyncTimeout=2000", NullLogger<MeshStore>.Instance, Ct);
         var known = await store.Vectors.PutAsync(StoreSamples.Vector("known"), Ct);
         await server.PauseAsync();
         Assert.Equal(known.Elements, (await SoonAsync(() => store.Vectors.GetAsync("known", Ct))).Elements);
