@@ -134,8 +134,8 @@ internal sealed class Mesh : IAsyncDisposable
         }
     }
 
-    private static ModelRole RoleOf(string name, CallInvoker channel) =>
-        new(name, new ModelService.ModelServiceClient(channel), new ExtractionService.ExtractionServiceClient(channel));
+    private static ModelRole RoleOf(string name, CallInvoker calls) =>
+        new(name, new ModelService.ModelServiceClient(calls), new ExtractionService.ExtractionServiceClient(calls));
 
     private CallInvoker Open(string address, MeshAccess? access)
     {
